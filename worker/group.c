@@ -1,0 +1,88 @@
+/* What the group gives and takes. Eager: ASSIGNED is the whole list, REVOKED takes everything. */
+#include "worker/worker_state.h"
+
+static void assigned(struct pay_worker *w, const struct pay_stream_event *event) {
+    uint32_t per_slot = (event->partition_count + PAY_PUBLISHERS_MAX - 1) / PAY_PUBLISHERS_MAX;
+    if (per_slot < PAY_LANES_PER_PUBLISHER) per_slot = PAY_LANES_PER_PUBLISHER;
+    w->joined = true;
+    for (uint32_t i = 0; i < event->partition_count; i++) {
+        struct pay_lane *lane = worker_lane(w, event->partitions[i]);
+        if (lane == NULL) {
+            worker_log(w, PAY_WORKER_ERROR, "partition %d is beyond the %u this worker knew at its start; restart it", event->partitions[i], w->lane_count);
+            continue;
+        }
+        w->slot_of[lane->partition] = i / per_slot;
+        pay_lane_assign(lane, w->now_ms);
+    }
+    worker_log(w, PAY_WORKER_INFO, "the group gave me %u partition(s)", event->partition_count);
+}
+
+static void stop_fetching(struct pay_worker *w) {
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        if (!w->lanes[i].fetching) continue;
+        w->stream->ops->stop_fetch(w->stream, w->lanes[i].partition);
+        w->lanes[i].fetching = false;
+    }
+}
+
+/* Everything of every lane is forgotten; what was settled is in the rows, what wasn't is in the log. */
+static void drop_lanes(struct pay_worker *w) {
+    if (w->settle_in_flight) {
+        w->ledger->ops->settle_abandon(w->ledger);
+        w->settle_in_flight = false;
+        if (w->settle_written) w->connected = w->agreed = false;   /* abandoning dropped the connection */
+    }
+    stop_fetching(w);
+    for (uint32_t i = 0; i < PAY_PUBLISHERS_MAX; i++) {
+        if (!w->slots[i].open) continue;
+        w->stream->ops->close_publisher(w->stream, i);
+        w->slots[i].open = false;
+    }
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        if (w->lanes[i].state == PAY_LANE_UNASSIGNED) continue;
+        w->session_of[i]++;
+        pay_lane_unassign(&w->lanes[i]);
+    }
+    worker_drop_works(w);
+}
+
+void worker_observe_group(struct pay_worker *w) {
+    struct pay_stream_event event;
+    if (!w->stream_open) return;
+    if (w->now_ms - w->last_pass_ms > PAY_LOOP_PAUSE_MS)            /* frozen for a while: the topics may be others now */
+        for (uint32_t i = 0; i < w->lane_count; i++) w->lanes[i].verify_anchor = true;
+    for (w->stream->ops->next_event(w->stream, &event); event.kind != PAY_STREAM_NOTHING; w->stream->ops->next_event(w->stream, &event)) {
+        w->busy = true;
+        struct pay_lane *lane = worker_lane(w, event.partition);
+        switch (event.kind) {
+        case PAY_STREAM_NOTHING: break;
+        case PAY_STREAM_ASSIGNED: assigned(w, &event); break;
+        case PAY_STREAM_REVOKED:
+            stop_fetching(w);
+            w->revoking = true;
+            w->revoke_deadline_ms = w->now_ms + PAY_REVOKE_FLUSH_MS;
+            break;
+        case PAY_STREAM_LOST:
+            drop_lanes(w);
+            w->revoking = true;
+            w->revoke_deadline_ms = w->now_ms;
+            break;
+        case PAY_STREAM_TROUBLE:
+            for (uint32_t i = 0; i < w->lane_count; i++) w->lanes[i].verify_anchor = true;
+            if (event.partition >= 0 && lane != NULL && lane->state == PAY_LANE_OPEN)
+                worker_end_lane(w, lane, w->now_ms, event.error.text);
+            break;
+        }
+    }
+}
+
+/* A revoke waits for the last replies and the last empty batch, but not for long: the rest is answered by the next owner. */
+void worker_finish_revoke(struct pay_worker *w) {
+    if (!w->revoking) return;
+    if (!worker_quiet(w) && w->now_ms < w->revoke_deadline_ms) return;
+    drop_lanes(w);
+    w->revoking = false;
+    w->stream->ops->confirm_revoked(w->stream);
+    worker_log(w, PAY_WORKER_INFO, "gave all partitions back to the group");
+    w->busy = true;
+}

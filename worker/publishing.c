@@ -1,0 +1,225 @@
+/*
+ * Replies in order to the same partition numbers, and what the producers report (PROTOCOL 3). Dead letters go out at decoding;
+ * the reply waits for its letter's acknowledgement. Whatever can't be sent or acknowledged ends the session of its lanes: the
+ * next claim reads the reply log and begins at the first one missing.
+ */
+#include "worker/worker_state.h"
+
+#include "codec/reply_codec.h"
+
+#include <assert.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPLY_HEADERS_MAX 12
+#define BLOCKED_TOO_LONG_MS 30000
+
+/* --- replies --- */
+
+struct reply_texts {
+    char source_offset[21], covers_from[21], generation[21];
+    char id[PAY_TOPIC_MAX + 1 + PAY_POSITION_TEXT_MAX];
+    char source[PAY_TOPIC_MAX + 16];
+    char type[40];
+    char time[PAY_TIME_TEXT_MAX];
+    char value[PAY_REPLY_TEXT_MAX];
+};
+
+static void add_header(struct pay_outgoing *reply, struct pay_header *headers, const char *name, const char *value, size_t length) {
+    assert(reply->header_count < REPLY_HEADERS_MAX);
+    headers[reply->header_count++] = (struct pay_header){name, value, length};
+}
+
+static enum pay_move send_reply(struct pay_worker *w, struct pay_lane *lane, const struct pay_record *record, const struct pay_answer *answer,
+                                int64_t covers_from, struct pay_error *error) {
+    struct reply_texts text;
+    struct pay_header headers[REPLY_HEADERS_MAX];
+    char position[PAY_POSITION_TEXT_MAX];
+    size_t key_length = strlen(record->key);
+    struct pay_outgoing reply = {.partition = lane->partition,
+                                 .source_offset = record->position.offset,
+                                 .key = key_length > 0 ? record->key : NULL,
+                                 .key_length = key_length,
+                                 .value = text.value,
+                                 .headers = headers};
+    reply.value_length = pay_reply_format(record, answer, text.value, sizeof text.value);
+    pay_position_format(&record->position, position);
+    add_header(&reply, headers, "source-offset", text.source_offset, pay_decimal_format(record->position.offset, text.source_offset));
+    add_header(&reply, headers, "covers-from", text.covers_from, pay_decimal_format(covers_from, text.covers_from));
+    add_header(&reply, headers, "log-generation", text.generation, pay_decimal_format(record->position.generation, text.generation));
+    add_header(&reply, headers, "ledger-id", w->books.ledger_id, strlen(w->books.ledger_id));
+    add_header(&reply, headers, "ce_specversion", "1.0", 3);
+    add_header(&reply, headers, "ce_id", text.id, (size_t)snprintf(text.id, sizeof text.id, "%s/%s", w->options.request_topic, position));
+    add_header(&reply, headers, "ce_type", text.type, (size_t)snprintf(text.type, sizeof text.type, "paybuf.payment.%s", pay_outcome_name(answer->outcome)));
+    add_header(&reply, headers, "ce_source", text.source, (size_t)snprintf(text.source, sizeof text.source, "/paybuf/%s", w->options.request_topic));
+    if (key_length > 0) add_header(&reply, headers, "ce_subject", record->key, key_length);
+    add_header(&reply, headers, "ce_time", text.time, pay_time_format(answer->decided_at_us, text.time));
+    add_header(&reply, headers, "content-type", "application/json", 16);
+    if (record->traceparent != NULL) add_header(&reply, headers, "traceparent", record->traceparent, record->traceparent_length);
+    return w->stream->ops->publish(w->stream, w->slot_of[lane->partition], &reply, error);
+}
+
+/* Sends one reply if it may go now. */
+static void publish_record(struct pay_worker *w, struct work *work, uint32_t i) {
+    struct pay_error error = {0};
+    const struct pay_record *record = &work->batch.records[i];
+    struct pay_lane *lane = &w->lanes[record->position.partition];
+    if (!worker_current(w, work, i) || work->batch.dropped[i]) {
+        work->done[i] = true;                       /* its session is over: the next claim answers it */
+        return;
+    }
+    if (w->stuck[lane->partition]) return;          /* an earlier one waits: order */
+    if (work->letter_due[i]) {
+        w->stuck[lane->partition] = true;
+        if (lane->blocked_since_ms == 0) lane->blocked_since_ms = w->now_ms;
+        if (w->now_ms - lane->blocked_since_ms > BLOCKED_TOO_LONG_MS) worker_end_lane(w, lane, w->now_ms, "a dead letter wasn't acknowledged");
+        return;
+    }
+    switch (send_reply(w, lane, record, &work->batch.answers[i], lane->covers_from, &error)) {
+    case PAY_OK:
+        pay_lane_reply_sent(lane, record->position.offset);
+        lane->blocked_since_ms = 0;
+        work->done[i] = true;
+        return;
+    case PAY_AGAIN: w->stuck[lane->partition] = true; return;
+    default: worker_end_slot(w, w->slot_of[lane->partition], error.text);
+    }
+}
+
+void worker_publish(struct pay_worker *w) {
+    uint32_t kept = 0;
+    memset(w->stuck, 0, sizeof w->stuck);
+    for (uint32_t n = 0; n < w->publishing_count; n++) {
+        struct work *work = w->publishing[n];
+        for (uint32_t i = work->next; i < work->batch.count; i++)
+            if (!work->done[i]) publish_record(w, work, i);
+        while (work->next < work->batch.count && work->done[work->next]) work->next++;
+        if (work->next < work->batch.count) w->publishing[kept++] = work;
+        else w->busy = true;
+    }
+    w->publishing_count = kept;
+}
+
+/* --- reports --- */
+
+static bool letter_arrived_in(struct work *work, const struct pay_report *report) {
+    if (work == NULL) return false;
+    for (uint32_t i = 0; i < work->batch.count; i++) {
+        const struct pay_position *position = &work->batch.records[i].position;
+        if (!work->letter_due[i] || position->partition != report->partition || position->offset != report->source_offset) continue;
+        work->letter_due[i] = false;
+        return true;
+    }
+    return false;
+}
+
+static void letter_acknowledged(struct pay_worker *w, const struct pay_report *report) {
+    for (uint32_t n = 0; n < w->publishing_count; n++)
+        if (letter_arrived_in(w->publishing[n], report)) return;
+    if (!letter_arrived_in(w->settling, report)) letter_arrived_in(w->filling, report);
+}
+
+/* The producer of dead letters is recreated; every lane that waits for one of its letters claims again and sends them again. */
+static void letters_lost(struct pay_worker *w, const char *why) {
+    w->stream->ops->reset_dead_letters(w->stream);
+    for (uint32_t n = 0; n < WORKS; n++)
+        for (uint32_t i = 0; i < w->works[n]->batch.count; i++) {
+            struct work *work = w->works[n];
+            struct pay_lane *lane = &w->lanes[work->batch.records[i].position.partition];
+            if (work->letter_due[i] && worker_current(w, work, i)) worker_end_lane(w, lane, w->now_ms, why);
+        }
+}
+
+static void dead_letter_report(struct pay_worker *w, const struct pay_report *report) {
+    struct pay_lane *lane = worker_lane(w, report->partition);
+    if (report->fatal) {
+        letters_lost(w, report->code);
+    } else if (!report->failed && report->log_offset >= 0) {
+        w->counters.dead_letters++;
+        letter_acknowledged(w, report);
+    } else if (lane != NULL && lane->state == PAY_LANE_OPEN) {
+        worker_end_lane(w, lane, w->now_ms, "a dead letter was refused");
+    }
+}
+
+static void reply_report(struct pay_worker *w, const struct pay_report *report) {
+    struct pay_lane *lane = worker_lane(w, report->partition);
+    if (report->fatal) {
+        worker_end_slot(w, report->publisher, report->code);
+    } else if (lane != NULL && lane->state == PAY_LANE_OPEN) {
+        if (pay_lane_acknowledged(lane, report->failed, report->log_offset, report->source_offset)) w->counters.replies_acknowledged++;
+        else worker_end_slot(w, report->publisher, report->failed ? report->code : "a delivery report without an honest offset");
+    }
+}
+
+void worker_acknowledge(struct pay_worker *w) {
+    struct pay_report report;
+    if (!w->stream_open) return;
+    while (w->stream->ops->next_report(w->stream, &report)) {
+        w->busy = true;
+        if (report.publisher == PAY_DEAD_LETTER_SLOT) dead_letter_report(w, &report);
+        else if (report.publisher < PAY_PUBLISHERS_MAX && w->slots[report.publisher].open) reply_report(w, &report);
+    }
+}
+
+/* --- dead letters --- */
+
+/* Too large even for the dead letter topic: its size and fingerprint take its place. */
+static size_t format_stub(char *stub, size_t capacity, const struct pay_log_record *raw) {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    char hex[2 * SHA256_DIGEST_LENGTH + 1];
+    SHA256(raw->value, raw->value_length, digest);
+    for (size_t i = 0; i < sizeof digest; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return (size_t)snprintf(stub, capacity, "{\"stub\":true,\"size\":%zu,\"sha256\":\"%s\"}", raw->value_length, hex);
+}
+
+/* The original headers with `orig-` before their names, behind position and reason. Memory: one block, freed by the caller. */
+static struct pay_header *letter_headers(const struct pay_log_record *raw, const char *position, const char *reason, size_t *ret_count) {
+    size_t name_bytes = 0;
+    for (size_t i = 0; i < raw->header_count; i++) name_bytes += strlen(raw->headers[i].name) + sizeof "orig-";
+    struct pay_header *headers = malloc((raw->header_count + 2) * sizeof *headers + name_bytes);
+    if (headers == NULL) return NULL;
+    char *name = (char *)(headers + raw->header_count + 2);
+    headers[0] = (struct pay_header){"position", position, strlen(position)};
+    headers[1] = (struct pay_header){"reason", reason, strlen(reason)};
+    for (size_t i = 0; i < raw->header_count; i++) {
+        size_t length = strlen(raw->headers[i].name);
+        memcpy(name, "orig-", 5);
+        memcpy(name + 5, raw->headers[i].name, length + 1);
+        headers[i + 2] = (struct pay_header){name, raw->headers[i].value, raw->headers[i].length};
+        name += length + sizeof "orig-";
+    }
+    *ret_count = raw->header_count + 2;
+    return headers;
+}
+
+/* A letter that can't be handed over ends its lane's session: reading the record again is the retry. */
+void worker_send_dead_letter(struct pay_worker *w, const struct pay_log_record *raw, const struct pay_record *record) {
+    struct pay_error error = {.text = "out of memory"};
+    char position[PAY_POSITION_TEXT_MAX], stub[160];
+    enum pay_move move = PAY_AGAIN;
+    pay_position_format(&record->position, position);
+    struct pay_outgoing letter = {.partition = raw->partition,
+                                  .source_offset = raw->offset,
+                                  .key = raw->key,
+                                  .key_length = raw->key_length,
+                                  .value = raw->value,
+                                  .value_length = raw->value_length};
+    struct pay_header *headers = letter_headers(raw, position, pay_reason_name(record->invalid), &letter.header_count);
+    letter.headers = headers;
+    if (headers != NULL) move = w->stream->ops->dead_letter(w->stream, &letter, &error);
+    if (move == PAY_SPLIT) {
+        letter.value = stub;
+        letter.value_length = format_stub(stub, sizeof stub, raw);
+        letter.key = NULL;
+        letter.key_length = 0;
+        letter.header_count = 2;
+        move = w->stream->ops->dead_letter(w->stream, &letter, &error);
+    }
+    free(headers);
+    if (move == PAY_OK) return;
+    if (move == PAY_SESSION_OVER) w->stream->ops->reset_dead_letters(w->stream);
+    worker_end_lane(w, &w->lanes[raw->partition], w->now_ms, error.text);
+}
