@@ -51,7 +51,7 @@ bool pay_position_parse(const char *text, size_t length, struct pay_position *re
         if (!pay_decimal_parse(text + start, end - start, &number[part])) return false;
         start = end + 1;
     }
-    if (number[1] > INT32_MAX) return false;
+    if (number[0] < 1 || number[1] > INT32_MAX) return false;
     *ret_position = (struct pay_position){number[0], (int32_t)number[1], number[2]};
     return true;
 }

@@ -20,7 +20,7 @@ struct pay_position {
 /* Writes "g-p-o" and a NUL; answers the length without the NUL. */
 size_t pay_position_format(const struct pay_position *position, char text[PAY_POSITION_TEXT_MAX]);
 
-/* Strict: three decimal numbers without sign or leading zeros, nothing else. False, and *ret untouched, otherwise. */
+/* Strict: three decimal numbers without sign or leading zeros, the first >= 1, nothing else. False, and *ret untouched, otherwise. */
 bool pay_position_parse(const char *text, size_t length, struct pay_position *ret_position);
 
 bool pay_position_equal(const struct pay_position *a, const struct pay_position *b);

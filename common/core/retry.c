@@ -5,15 +5,16 @@
 
 int64_t pay_backoff_ms(uint32_t attempt, int64_t base_ms, int64_t cap_ms, uint32_t random) {
     assert(base_ms > 0 && cap_ms >= base_ms);
-    int64_t ceiling = attempt < 20 && base_ms << attempt < cap_ms ? base_ms << attempt : cap_ms;
-    return base_ms + (int64_t)(random % (uint32_t)(ceiling - base_ms + 1));
+    int64_t ceiling_ms = attempt < 20 && base_ms <= (cap_ms - 1) >> attempt ? base_ms << attempt : cap_ms;
+    return base_ms + (int64_t)(random % (uint64_t)(ceiling_ms - base_ms + 1));
 }
 
 void pay_retry_reset(struct pay_retry *retry, uint32_t limit) { *retry = (struct pay_retry){.limit = limit}; }
 
 enum pay_retry_move pay_retry_failed(struct pay_retry *retry, const struct pay_error *error, uint32_t count) {
     assert(error->move == PAY_REDO || error->move == PAY_SPLIT);
-    if (strcmp(retry->code, error->code) != 0) {
+    if (retry->move != error->move || strcmp(retry->code, error->code) != 0) {
+        retry->move = error->move;
         memcpy(retry->code, error->code, sizeof retry->code);
         retry->failures = 0;
     }
@@ -24,7 +25,9 @@ enum pay_retry_move pay_retry_failed(struct pay_retry *retry, const struct pay_e
         retry->failures = 0;
         return PAY_RETRY_HALVED;
     }
-    return error->move == PAY_REDO || retry->failures < PAY_POISON_AFTER ? PAY_RETRY_SLICE : PAY_RETRY_POISON;
+    if (error->move == PAY_REDO || retry->failures < PAY_POISON_AFTER) return PAY_RETRY_SLICE;
+    retry->failures = 0;            /* the next record has tries of its own */
+    return PAY_RETRY_POISON;
 }
 
 void pay_retry_succeeded(struct pay_retry *retry, uint32_t limit_max) {

@@ -19,13 +19,15 @@ int64_t pay_backoff_ms(uint32_t attempt, int64_t base_ms, int64_t cap_ms, uint32
 struct pay_retry {
     uint32_t limit;                 /* records a slice may hold now */
     uint32_t failures;              /* of this slice in a row */
-    char code[32];                  /* of the last failure */
+    enum pay_move move;             /* of the last failure, and its code: "the same way" */
+    char code[32];
 };
 
 enum pay_retry_move { PAY_RETRY_SLICE, PAY_RETRY_HALVED, PAY_RETRY_POISON };
 
 void pay_retry_reset(struct pay_retry *retry, uint32_t limit);
-/* A slice of `count` records failed with a REDO or SPLIT error. HALVED: retry->limit is the new limit. */
+/* A slice of `count` records failed with a REDO or SPLIT error. HALVED: retry->limit is the new limit. After HALVED and POISON
+   the count begins again. */
 enum pay_retry_move pay_retry_failed(struct pay_retry *retry, const struct pay_error *error, uint32_t count);
 /* A slice committed: the limit grows back, doubling up to `limit_max`. */
 void pay_retry_succeeded(struct pay_retry *retry, uint32_t limit_max);

@@ -1,0 +1,2 @@
+pay_test(test_request_codec unit SOURCES test_request_codec.c LINK pay_codec)
+pay_test(test_reply_codec unit SOURCES test_reply_codec.c LINK pay_codec)
