@@ -65,7 +65,8 @@ struct pay_ledger_ops {
     enum pay_move (*halt_ledger)(struct pay_ledger *ledger, enum pay_halt reason, struct pay_error *error);
 
     /* Locks the partition's row (1 s; AGAIN when busy), owner = `owner`, epoch + 1, reads the row, COMMIT confirmed.
-       *ret_missing, and PAY_OK, when there is no such row. A halted row is read and not taken (row.halted tells). */
+       *ret_missing, and PAY_OK, when there is no such row. A row that is halted, or another group's or cluster's, is read and not taken
+       (halted, same_group, same_cluster tell). */
     enum pay_move (*claim)(struct pay_ledger *ledger, int32_t partition, const uint8_t owner[PAY_OWNER_SIZE],
                            struct pay_lane_row *ret_row, bool *ret_missing, struct pay_error *error);
     /* Creates a missing row at 0 (only where L = 0 and the reply partition never held a record). */

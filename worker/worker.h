@@ -13,6 +13,7 @@
 #ifndef PAY_WORKER_WORKER_H
 #define PAY_WORKER_WORKER_H
 
+#include "core/lane.h"
 #include "worker/ledger.h"
 #include "worker/stream.h"
 

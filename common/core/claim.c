@@ -1,5 +1,7 @@
 #include "core/claim.h"
 
+#include <assert.h>
+
 void pay_claim_begin(struct pay_claim *claim, const struct pay_lane_row *row) {
     *claim = (struct pay_claim){.row = *row, .replied_offset = row->replied_offset, .reply_position = row->reply_position, .largest_source_offset = -1};
     pay_reader_start_at(&claim->reader, row->replied_offset);
@@ -19,8 +21,9 @@ void pay_claim_reply(struct pay_claim *claim, const struct pay_reply_mark *mark)
         return;
     }
     if (mark->log_generation < claim->row.log_generation) return;     /* offsets of an earlier log */
-    if (mark->source_offset > claim->largest_source_offset) claim->largest_source_offset = mark->source_offset;
-    if (mark->log_generation > claim->row.log_generation || mark->source_offset >= claim->row.next_offset) {
+    bool later = mark->log_generation > claim->row.log_generation;
+    if (!later && mark->source_offset > claim->largest_source_offset) claim->largest_source_offset = mark->source_offset;
+    if (later || mark->source_offset >= claim->row.next_offset) {
         claim->answered_beyond = true;      /* told to listeners, unknown to the database: it went back in time */
         return;
     }
@@ -57,7 +60,8 @@ struct pay_claim_verdict pay_anchor_judge(int64_t processed, const struct pay_an
     if (processed < view->request_start) return halt(PAY_HALT_REQUESTS_LOST);
     if (processed > view->request_end || (anchor->present && view->request_end <= anchor->offset))
         return suspect(PAY_HALT_LOG_TRUNCATED, view);
-    if (anchor_in_log(anchor, view) && view->anchor_read) {
+    if (anchor_in_log(anchor, view)) {
+        assert(view->anchor_read);
         const struct pay_anchor *seen = &view->anchor_seen;
         if (!seen->present || seen->timestamp_ms != anchor->timestamp_ms || seen->crc32c != anchor->crc32c) return halt(PAY_HALT_LOG_REPLACED);
     }
@@ -69,8 +73,10 @@ struct pay_claim_verdict pay_claim_judge(const struct pay_claim *claim, const st
     if (row->halted != PAY_HALT_NONE) return halt(row->halted);
     if (!row->same_cluster) return halt(PAY_HALT_OTHER_CLUSTER);
     if (!row->same_group) return halt(PAY_HALT_OTHER_GROUP);
+    if (claim->answered_beyond) return halt(PAY_HALT_DATABASE_ROLLED_BACK);     /* the whole ledger's: before a lane's */
     if (claim->foreign_ledger) return halt(PAY_HALT_FOREIGN_LEDGER);
-    if (claim->answered_beyond) return halt(PAY_HALT_DATABASE_ROLLED_BACK);
+    if (row->replied_offset > row->next_offset || (row->anchor.present && row->anchor.offset >= row->next_offset))
+        return halt(PAY_HALT_BROKEN_INVARIANT);     /* no worker writes such a row */
     struct pay_claim_verdict verdict = pay_anchor_judge(row->next_offset, &row->anchor, view);
     if (verdict.move != PAY_CLAIM_OPEN) return verdict;
     if (view->reply_end < row->reply_position) return suspect(PAY_HALT_REPLY_LOG_TRUNCATED, view);

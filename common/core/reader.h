@@ -14,7 +14,7 @@ struct pay_reader {
     int64_t next;           /* n: the next source offset this reader wants */
     bool synced;            /* false: started in the middle and took no reply with s >= resync_until yet */
     bool started;           /* took a reply, or its n was known from the start */
-    int64_t resync_until;   /* E0: the request partition's high watermark read before the start */
+    int64_t resync_until;   /* E0, see pay_reader_start_in_the_middle */
     int64_t resync_count;   /* jumps taken while not synced */
 };
 
@@ -27,10 +27,15 @@ enum pay_reader_move {
 /* A reader whose n is known: 0 where the reply log starts at 0, in a new generation, or a saved position. */
 void pay_reader_start_at(struct pay_reader *reader, int64_t next);
 
-/* A reader that starts in the middle; `request_high_watermark` was read before its first reply. */
+/*
+ * A reader that starts in the middle. E0 is the request partition's high watermark, read_uncommitted, read after the start
+ * position in the reply log was fixed (its end looked up, a time turned into an offset) and before the first reply is taken:
+ * then every reply before that position lies below E0. Read earlier, the repeats of a zombie can end the resync too soon, and
+ * the owner's next reply looks like a gap (the test's search finds it).
+ */
 void pay_reader_start_in_the_middle(struct pay_reader *reader, int64_t request_high_watermark);
 
-/* Judges a reply with `source-offset` s and `covers-from` c. c > s is a malformed reply and counts as a gap. */
+/* Judges a reply with `source-offset` s and `covers-from` c. A malformed one (c > s, s = 2^63-1, s < 0) is never taken. */
 enum pay_reader_move pay_reader_take(struct pay_reader *reader, int64_t source_offset, int64_t covers_from);
 
 #endif

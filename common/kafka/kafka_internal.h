@@ -1,0 +1,67 @@
+/*
+ * kafka_internal.h - for the files of this folder only: the one header that shows librdkafka's types.
+ *
+ * A pay_kafka_handle is one rd_kafka_t with its event queue and an eventfd that tells when the queue got something.
+ * Its callbacks run only in the thread that polls it (log.queue, no background thread). pay_kafka_handle_release gives it to
+ * the reaper: from then on nothing of it reaches the program any more.
+ */
+#ifndef PAY_KAFKA_KAFKA_INTERNAL_H
+#define PAY_KAFKA_KAFKA_INTERNAL_H
+
+#include "kafka/kafka_conf.h"
+#include "kafka/kafka_reaper.h"
+
+#include <librdkafka/rdkafka.h>
+
+#define PAY_KAFKA_ERRSTR_MAX 256        /* librdkafka cuts its reasons to the room there is; an error's text has 384 */
+
+enum pay_kafka_role { PAY_KAFKA_CONSUMER = 1, PAY_KAFKA_PRODUCER = 2 };
+
+/* A setting of ours. `may_override`: the user's [kafka] value wins over it. */
+struct pay_kafka_fixed {
+    const char *name;
+    const char *value;
+    bool may_override;
+};
+
+struct pay_kafka_handle {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;            /* everything of this handle comes here */
+    int wake_fd;                        /* eventfd, readable when the queue went from empty to not empty */
+    pay_kafka_log_fn log;
+    void *log_argument;
+    bool has_trouble;                   /* the last error that is about the handle, not about a record or partition */
+    struct pay_error trouble;
+    bool fatal;
+};
+
+/* The configuration of a handle: our defaults, the user's settings, what is fixed; in this order, later wins. */
+enum pay_move pay_kafka_conf_new(const struct pay_kafka_options *options, enum pay_kafka_role role, const struct pay_kafka_fixed *fixed,
+                                 rd_kafka_conf_t **ret_conf, struct pay_error *error);
+
+/* Makes the handle and starts its threads. `fixed` ends with a NULL name; `events` are RD_KAFKA_EVENT_* bits besides LOG and ERROR. */
+enum pay_move pay_kafka_handle_open(const struct pay_kafka_options *options, enum pay_kafka_role role,
+                                    const struct pay_kafka_fixed *fixed, int events,
+                                    struct pay_kafka_handle **ret_handle, struct pay_error *error);
+
+/* Stops the wake-ups and lets the reaper destroy it. The caller has let go of topics, messages and events of it. NULL is fine. */
+void pay_kafka_handle_release(struct pay_kafka_handle *handle);
+
+/* The next event that isn't a log line or an error of the handle (those are taken in here); NULL: none. Never blocks with 0. */
+rd_kafka_event_t *pay_kafka_handle_poll(struct pay_kafka_handle *handle, int timeout_ms);
+
+/* Empties the eventfd. Call it when a poll found nothing, and poll once more: what came in between wakes or is seen. */
+void pay_kafka_handle_drain(const struct pay_kafka_handle *handle);
+
+/* The program's next move after `code`. */
+enum pay_move pay_kafka_move(rd_kafka_resp_err_t code);
+
+/* Fills *error: "what: why (librdkafka's words)"; answers its move. `detail` may be NULL. */
+enum pay_move pay_kafka_fail(struct pay_error *error, rd_kafka_resp_err_t code, const char *what, const char *detail);
+void pay_kafka_code(char code[32], rd_kafka_resp_err_t err);
+
+/* For the reaper: the thread that destroys. False: too many are closing. */
+bool pay_kafka_reaper_has_room(void);
+void pay_kafka_reap(struct pay_kafka_handle *handle);
+
+#endif

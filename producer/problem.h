@@ -1,0 +1,34 @@
+/*
+ * problem.h - what is said when a call isn't accepted: RFC 9457 bodies with a stable code. One table: code, status, title, retryable.
+ * Pure. Memory: the caller's buffer. Threads: any.
+ */
+#ifndef PAY_PRODUCER_PROBLEM_H
+#define PAY_PRODUCER_PROBLEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum pay_problem_code {
+    PAY_PROBLEM_BAD_REQUEST,            /* the HTTP message itself */
+    PAY_PROBLEM_MALFORMED_JSON,
+    PAY_PROBLEM_BAD_FIELD,
+    PAY_PROBLEM_ID_MISMATCH,            /* path, body and Idempotency-Key disagree */
+    PAY_PROBLEM_NOT_FOUND,
+    PAY_PROBLEM_METHOD_NOT_ALLOWED,
+    PAY_PROBLEM_TOO_LARGE,
+    PAY_PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+    PAY_PROBLEM_NOT_ACCEPTED,           /* certainly not stored */
+    PAY_PROBLEM_OUTCOME_UNKNOWN,        /* may be stored; a retry with the same order_id is safe */
+    PAY_PROBLEM_COUNT
+};
+
+unsigned int pay_problem_status(enum pay_problem_code code);
+const char *pay_problem_name(enum pay_problem_code code);
+
+#define PAY_PROBLEM_TEXT_MAX 2048
+
+/* The body. `pointer` (a JSON pointer) makes an errors[] entry with the detail; NULL: none. Answers the length; text is cut, never the JSON. */
+size_t pay_problem_format(enum pay_problem_code code, const char *detail, const char *pointer, const char *request_id,
+                          char buffer[PAY_PROBLEM_TEXT_MAX]);
+
+#endif

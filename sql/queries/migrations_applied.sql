@@ -1,0 +1,1 @@
+SELECT version, name, sha256 FROM paybuf.schema_migration ORDER BY version;

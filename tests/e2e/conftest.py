@@ -1,0 +1,60 @@
+"""One stack per test module that asks for it; its logs are kept below the test run's directory when a test failed."""
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from stack import ROOT, Stack  # noqa: E402
+
+
+def pytest_runtest_makereport(item, call):
+    if call.excinfo is not None:
+        item.session.some_test_failed = True
+
+
+def new_run_dir(name):
+    base = Path(os.environ.get("PAYBUF_TEST_RUN_DIR", tempfile.gettempdir()))
+    base.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"e2e-{name}-", dir=base))
+
+
+@pytest.fixture
+def make_stack(request):
+    """make_stack(partitions=4) -> a Stack that isn't up yet; it is wiped at the end of the test."""
+    made = []
+
+    def make(**options):
+        stack = Stack(new_run_dir(request.node.name[:40]), **options)
+        made.append(stack)
+        return stack
+
+    yield make
+    for stack in made:
+        keep_logs(request, stack)
+        stack.down()
+        shutil.rmtree(stack.run_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def module_stack(request):
+    """One stack for a module's tests that don't break servers: 4 partitions, intake, worker-1, accounts a-0 .. a-99."""
+    stack = Stack(new_run_dir(request.module.__name__))
+    try:
+        stack.up(workers=("worker-1",))
+        stack.open_accounts([f"a-{i}" for i in range(100)])
+        yield stack
+    finally:
+        keep_logs(request, stack)
+        stack.down()
+        shutil.rmtree(stack.run_dir, ignore_errors=True)
+
+
+def keep_logs(request, stack):
+    if not getattr(request.session, "some_test_failed", False):
+        return
+    target = Path(os.environ.get("PAYBUF_TEST_LOGS", ROOT / "run" / "log" / "e2e")) / stack.run_dir.name
+    shutil.copytree(stack.run_dir / "log", target, dirs_exist_ok=True)

@@ -1,0 +1,117 @@
+#include "tools/tool.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FETCH_WAIT_MS 100
+
+static void say(const struct tool *tool, const char *format, va_list arguments) {
+    fflush(stdout);
+    fprintf(stderr, "paybuf%s%s: ", tool->verb[0] != '\0' ? " " : "", tool->verb);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+enum pay_exit tool_fail(const struct tool *tool, enum pay_exit exit_code, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say(tool, format, arguments);
+    va_end(arguments);
+    return exit_code;
+}
+
+void tool_note(const struct tool *tool, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say(tool, format, arguments);
+    va_end(arguments);
+}
+
+enum pay_exit tool_error(const struct tool *tool, const struct pay_error *error) {
+    switch (error->move) {
+    case PAY_AGAIN:
+    case PAY_REDO:
+        return tool_fail(tool, PAY_EXIT_TEMPORARY, "%s; trying again is safe", error->text);
+    case PAY_SESSION_OVER:
+        return tool_fail(tool, PAY_EXIT_TEMPORARY, "%s", error->text);
+    case PAY_REFUSE:
+        return tool_fail(tool, PAY_EXIT_CONFIG, "%s", error->text);
+    case PAY_OK:
+    case PAY_SPLIT:
+    case PAY_FENCED:
+    case PAY_HALTED: break;
+    }
+    return tool_fail(tool, PAY_EXIT_FAILURE, "%s", error->text);
+}
+
+enum pay_exit tool_unavailable(const struct tool *tool, const struct pay_error *error) {
+    if (error->move == PAY_REFUSE) return tool_error(tool, error);
+    if (tool->kafka_trouble[0] != '\0') return tool_fail(tool, PAY_EXIT_UNAVAILABLE, "%s (%s)", error->text, tool->kafka_trouble);
+    return tool_fail(tool, PAY_EXIT_UNAVAILABLE, "%s", error->text);
+}
+
+static void keep_log_line(void *argument, int level, const char *facility, const char *text) {
+    struct tool *tool = argument;
+    (void)facility;
+    if (level <= 4) snprintf(tool->kafka_trouble, sizeof tool->kafka_trouble, "%s", text);
+}
+
+static struct pay_kafka_options kafka_options(struct tool *tool) {
+    return (struct pay_kafka_options){.settings = tool->config.kafka,
+                                      .setting_count = tool->config.kafka_count,
+                                      .client_id = "paybuf",
+                                      .log = keep_log_line,
+                                      .log_argument = tool};
+}
+
+enum pay_exit tool_open_database(struct tool *tool, enum pay_pg_role role, struct pay_pg **ret_pg) {
+    const struct pay_pg_options options = {.url = tool->config.database_url,
+                                           .application_name = "paybuf",
+                                           .role = role,
+                                           .allow_unix_socket = tool->config.database_allow_unix_socket,
+                                           .allow_unsafe = tool->config.database_allow_unsafe};
+    struct pay_error error;
+    return pay_pg_open(&options, ret_pg, &error) == PAY_OK ? PAY_EXIT_OK : tool_unavailable(tool, &error);
+}
+
+enum pay_exit tool_open_admin(struct tool *tool, struct pay_kafka_admin **ret_admin) {
+    const struct pay_kafka_options options = kafka_options(tool);
+    struct pay_error error;
+    return pay_kafka_admin_open(&options, ret_admin, &error) == PAY_OK ? PAY_EXIT_OK : tool_unavailable(tool, &error);
+}
+
+enum pay_exit tool_open_reader(struct tool *tool, bool committed_only, struct pay_kafka_reader **ret_reader) {
+    const struct pay_kafka_reader_options options = {
+        .kafka = kafka_options(tool), .committed_only = committed_only, .fetch_wait_ms = FETCH_WAIT_MS};
+    struct pay_error error;
+    return pay_kafka_reader_open(&options, ret_reader, &error) == PAY_OK ? PAY_EXIT_OK : tool_unavailable(tool, &error);
+}
+
+enum pay_exit tool_partitions(struct tool *tool, const char *topic, int32_t *ret_partitions) {
+    struct pay_kafka_admin *admin;
+    struct pay_kafka_topic found;
+    struct pay_error error;
+    enum pay_exit status = tool_open_admin(tool, &admin);
+    if (status != PAY_EXIT_OK) return status;
+    if (pay_kafka_admin_topic(admin, topic, TOOL_KAFKA_TIMEOUT_MS, &found, &error) != PAY_OK)
+        status = tool_unavailable(tool, &error);
+    else if (!found.exists)
+        status = tool_fail(tool, PAY_EXIT_CONFIG, "the topic %s doesn't exist; make it with paybuf init, or name another one in [topics]", topic);
+    else
+        *ret_partitions = found.partitions;
+    pay_kafka_admin_close(admin);
+    return status;
+}
+
+json_t *tool_text(const char *text_or_null) { return text_or_null != NULL ? json_string(text_or_null) : json_null(); }
+
+json_t *tool_column_text(const struct pay_pg_row *row, int column) { return tool_text(pay_pg_column(row, column)); }
+
+json_t *tool_column_number(const struct pay_pg_row *row, int column) {
+    return pay_pg_column(row, column) != NULL ? json_integer(pay_pg_column_int8(row, column)) : json_null();
+}
+
+json_t *tool_column_bool(const struct pay_pg_row *row, int column) {
+    return pay_pg_column(row, column) != NULL ? json_boolean(pay_pg_column_bool(row, column)) : json_null();
+}
