@@ -208,7 +208,7 @@ static bool read_head(const char *text, size_t length, struct head *ret_head) {
         head.status = (int)strtol(text + 9, NULL, 10);
         head.closes = text[7] == '0';
     }
-    for (const char *line = memchr(text, '\n', head.length) + 1; line < end;) {
+    for (const char *line = (const char *)memchr(text, '\n', head.length) + 1; line < end;) {
         const char *next = memchr(line, '\n', (size_t)(end - line));
         read_header(&head, line, (size_t)(next - line));
         line = next + 1;
@@ -329,11 +329,12 @@ void pay_http_client_send(struct pay_http_client *client, uint32_t index, const 
     push_out(client, connection);
 }
 
-void pay_http_client_wait(struct pay_http_client *client, int64_t timeout_ms) {
+uint32_t pay_http_client_wait(struct pay_http_client *client, int64_t timeout_ms) {
     struct epoll_event events[EVENTS_MAX];
     look_after(client);
     int count = epoll_wait(client->epoll, events, EVENTS_MAX, (int)timeout_ms);
     for (int i = 0; i < count; i++) handle_event(client, &events[i]);
+    return count > 0 ? (uint32_t)count : 0;
 }
 
 int pay_http_client_descriptor(const struct pay_http_client *client) { return client->epoll; }

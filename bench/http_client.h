@@ -52,8 +52,8 @@ uint32_t pay_http_client_connected(const struct pay_http_client *client);
 /* On a ready connection. `bytes` is a whole request, copied. */
 void pay_http_client_send(struct pay_http_client *client, uint32_t connection, const char *bytes, size_t length);
 
-/* Handles what came; waits at most timeout_ms for it (0: not at all). */
-void pay_http_client_wait(struct pay_http_client *client, int64_t timeout_ms);
+/* Handles what came; waits at most timeout_ms for it (0: not at all). Answers how many connections had something. */
+uint32_t pay_http_client_wait(struct pay_http_client *client, int64_t timeout_ms);
 
 /* The epoll descriptor, to be waited for beside others; then call wait with 0. */
 int pay_http_client_descriptor(const struct pay_http_client *client);

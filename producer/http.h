@@ -63,6 +63,9 @@ uint32_t pay_http_busy(const struct pay_http *http);            /* ... that are 
 /* Every request must have been answered; what isn't sent by now is lost. NULL is fine. */
 void pay_http_close(struct pay_http *http);
 
+/* "libmicrohttpd 0.9.75", for --version. Static. */
+const char *pay_http_library_version(void);
+
 /* --- a request --- */
 const char *pay_http_method(const struct pay_http_request *request);
 const char *pay_http_path(const struct pay_http_request *request);                          /* decoded, without the query; never NULL */

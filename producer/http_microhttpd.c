@@ -313,6 +313,12 @@ uint32_t pay_http_busy(const struct pay_http *http) {
     return busy;
 }
 
+const char *pay_http_library_version(void) {
+    static char text[48];
+    snprintf(text, sizeof text, "libmicrohttpd %s", MHD_get_version());
+    return text;
+}
+
 bool pay_http_due(const struct pay_http *http) { return http->due; }
 uint16_t pay_http_port(const struct pay_http *http) { return http->port; }
 uint32_t pay_http_connections(const struct pay_http *http) { return http->link_count; }

@@ -63,12 +63,14 @@ static bool grow(struct pay_pending *pending) {
     return true;
 }
 
-struct pay_call *pay_pending_add(struct pay_pending *pending, uint32_t bytes, int64_t now_us) {
+struct pay_call *pay_pending_add(struct pay_pending *pending, struct pay_http_request *request, uint32_t bytes, int64_t now_us) {
+    assert(request != NULL);
     if (pending->count >= pending->records_max || bytes > pending->bytes_max - pending->bytes) return NULL;
     if (pending->spare == NULL && !grow(pending)) return NULL;
     struct pay_call *call = pending->spare;
     pending->spare = call->next;
     memset(call, 0, sizeof *call);
+    call->request = request;
     call->bytes = bytes;
     call->started_us = now_us;
     call->partition = -1;

@@ -33,7 +33,7 @@ struct pay_pending *pay_pending_new(uint32_t records_max, uint64_t bytes_max);
 void pay_pending_free(struct pay_pending *pending);             /* NULL is fine */
 
 /* Room for one more record of `bytes`? Then the call, registered as the youngest; else NULL. */
-struct pay_call *pay_pending_add(struct pay_pending *pending, uint32_t bytes, int64_t now_us);
+struct pay_call *pay_pending_add(struct pay_pending *pending, struct pay_http_request *request, uint32_t bytes, int64_t now_us);
 void pay_pending_remove(struct pay_pending *pending, struct pay_call *call);
 /* Its client was answered or is gone: it waits with the late ones from now on. */
 void pay_pending_detach(struct pay_pending *pending, struct pay_call *call);

@@ -2,9 +2,8 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <string.h>
 
-#define DETAIL_MAX 400                  /* bytes of a text before escaping; an escape has at most 6 for 1 */
+#define ESCAPED_MAX 400                 /* room for a text, escaped */
 
 static const struct {
     const char *name;
@@ -34,37 +33,34 @@ const char *pay_problem_name(enum pay_problem_code code) {
     return problems[code].name;
 }
 
-/* JSON text of at most DETAIL_MAX bytes of `text`, cut between two characters. Details may quote what a client sent. */
-static void escape(const char *text, char *ret_text) {
-    size_t length = strlen(text);
-    if (length > DETAIL_MAX) {
-        length = DETAIL_MAX;
-        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) length--;
-    }
-    char *at = ret_text;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
+/* Escaped for JSON, cut between two characters where the room ends. Details may quote what a client sent. */
+static void escape(const char *text, char ret_text[ESCAPED_MAX]) {
+    size_t length = 0;
+    for (const char *at = text; *at != '\0' && length + 7 < ESCAPED_MAX; at++) {      /* an escape has 6 characters */
+        unsigned char c = (unsigned char)*at;
         if (c == '"' || c == '\\') {
-            *at++ = '\\';
-            *at++ = (char)c;
+            ret_text[length++] = '\\';
+            ret_text[length++] = *at;
         } else if (c < ' ' || c == 0x7f) {
-            at += sprintf(at, "\\u%04x", c);
+            length += (size_t)snprintf(ret_text + length, 7, "\\u%04x", c);
         } else {
-            *at++ = (char)c;
+            ret_text[length++] = *at;
+            if ((c & 0xC0) == 0xC0 && length + 10 >= ESCAPED_MAX) {                   /* a character of several bytes that may not fit */
+                length--;
+                break;
+            }
         }
     }
-    *at = '\0';
+    ret_text[length] = '\0';
 }
 
 size_t pay_problem_format(enum pay_problem_code code, const char *detail, const char *pointer, const char *request_id,
                           char buffer[PAY_PROBLEM_TEXT_MAX]) {
-    char safe_detail[6 * DETAIL_MAX + 1], safe_pointer[6 * DETAIL_MAX + 1], errors[PAY_PROBLEM_TEXT_MAX] = "";
+    char safe_detail[ESCAPED_MAX], safe_pointer[ESCAPED_MAX], errors[2 * ESCAPED_MAX + 64] = "";
     assert(code < PAY_PROBLEM_COUNT);
     escape(detail, safe_detail);
-    if (strlen(safe_detail) > DETAIL_MAX) strcpy(safe_detail, "See the code.");         /* mostly control characters: nothing worth quoting */
     if (pointer != NULL) {
         escape(pointer, safe_pointer);
-        if (strlen(safe_pointer) > DETAIL_MAX) safe_pointer[0] = '\0';
         snprintf(errors, sizeof errors, ",\"errors\":[{\"pointer\":\"%s\",\"detail\":\"%s\"}]", safe_pointer, safe_detail);
     }
     int length = snprintf(buffer, PAY_PROBLEM_TEXT_MAX,

@@ -161,15 +161,20 @@ static enum pay_exit init_schema(struct tool *tool, struct pay_pg *pg) {
     return PAY_EXIT_OK;
 }
 
-static enum pay_exit init_ledger(struct tool *tool, struct pay_pg *pg, int32_t partitions, const struct cli_value *values) {
-    struct pay_schema_ledger ledger = {.topic = tool->config.request_topic,
-                                       .partitions = (uint32_t)partitions,
-                                       .first_generation = values[FIRST_GENERATION].number};
-    struct pay_error error;
-    char detail[96];
-    if (pay_schema_init_ledger(pg, &ledger, &error) != PAY_OK) return tool_error(tool, &error);
-    snprintf(detail, sizeof detail, "%" PRId64 " of %" PRId32 " partitions new", ledger.partitions_created, partitions);
-    report(tool, "ledger", ledger.ledger_id, ledger.created, detail);
+static enum pay_exit init_books(struct tool *tool, struct pay_pg *pg, int32_t partitions, const struct cli_value *values) {
+    struct init_generation generation = {values[FIRST_GENERATION].number, values[FIRST_GENERATION].given};
+    char ledger_id[37], detail[96];
+    bool created = false;
+    int64_t lanes = 0;
+    enum pay_exit status = PAY_EXIT_OK;
+    if (values[NEW_LEDGER].given) {
+        status = init_new_ledger(tool, pg, &generation, values[YES].given);
+        generation.asked = false;
+    }
+    if (status == PAY_EXIT_OK) status = init_lanes(tool, pg, partitions, &generation, ledger_id, &created, &lanes);
+    if (status != PAY_EXIT_OK) return status;
+    snprintf(detail, sizeof detail, "%" PRId64 " of %" PRId32 " lanes new, generation %" PRId64, lanes, partitions, generation.first);
+    report(tool, "ledger", ledger_id, created || lanes > 0, detail);
     return PAY_EXIT_OK;
 }
 
@@ -178,9 +183,7 @@ static enum pay_exit init_database(struct tool *tool, const struct cli_value *va
     enum pay_exit status = tool_open_database(tool, PAY_PG_AS_LOGIN, &pg);
     if (status != PAY_EXIT_OK) return status;
     status = init_schema(tool, pg);
-    if (status == PAY_EXIT_OK && values[NEW_LEDGER].given)
-        status = init_new_ledger(tool, pg, values[FIRST_GENERATION].number, values[YES].given);
-    if (status == PAY_EXIT_OK) status = init_ledger(tool, pg, partitions, values);
+    if (status == PAY_EXIT_OK) status = init_books(tool, pg, partitions, values);
     pay_pg_close(pg);
     return status;
 }

@@ -1,15 +1,25 @@
 /*
- * init_ledger.h - turns a restored copy of a database into a ledger of its own.
+ * init_ledger.h - the ledger's row and the generation its positions begin in; a restored copy becomes a ledger of its own.
  *
- * Its id changes, and its positions begin anew in a generation above every one it has used, for topics that hold no replies yet.
- * Accounts, payments and adjustments stay: an order that was decided stays decided. One transaction: a crash leaves all or nothing.
+ * Then its id changes, and its positions begin anew in a generation above every one it has used, for topics that hold no replies
+ * yet. Accounts, payments and adjustments stay: an order that was decided stays decided. One transaction: a crash leaves all or
+ * nothing.
  */
 #ifndef PAY_TOOLS_INIT_LEDGER_H
 #define PAY_TOOLS_INIT_LEDGER_H
 
 #include "tools/tool.h"
 
-/* Without `yes` only says what would be done. PAY_EXIT_OK: done; the partitions' rows are gone, for pay_schema_init_ledger to make. */
-enum pay_exit init_new_ledger(struct tool *tool, struct pay_pg *pg, int64_t first_generation, bool yes);
+struct init_generation {
+    int64_t first;                  /* of new lanes */
+    bool asked;                     /* by --first-generation */
+};
+
+/* Without `yes` only says what would be done. PAY_EXIT_OK: done; the lanes are gone, and generation->first is the new one. */
+enum pay_exit init_new_ledger(struct tool *tool, struct pay_pg *pg, struct init_generation *generation, bool yes);
+
+/* Makes the ledger row and the missing lanes; new lanes of an existing ledger begin in its own generation. */
+enum pay_exit init_lanes(struct tool *tool, struct pay_pg *pg, int32_t partitions, struct init_generation *generation,
+                         char ledger_id[37], bool *ret_created, int64_t *ret_lanes_created);
 
 #endif

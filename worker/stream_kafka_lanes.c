@@ -13,7 +13,7 @@
 
 enum pay_move pay_sk_open_lanes(struct stream_kafka *self, struct pay_error *error)
 {
-    struct pay_kafka_reader_options options = { self->kafka, self->group_name, true, LANES_FETCH_WAIT_MS };
+    struct pay_kafka_reader_options options = { self->kafka, self->group_name, true, LANES_FETCH_WAIT_MS, 0 };
     options.kafka.client_id = "paybuf-worker-lanes";
     enum pay_move move = pay_kafka_reader_open(&options, &self->lanes, error);
     if (move == PAY_OK)

@@ -84,7 +84,9 @@ bool pay_options_load(const struct pay_program *program, int argc, char **argv, 
     case PRINT_CONFIG:
     case CHECK_CONFIG: break;
     }
-    if (!pay_config_load(config, path, &argc, argv, message, sizeof message)) {
+    bool right = pay_config_load(config, path, &argc, argv, message, sizeof message);
+    if (right && program->check != NULL && action != PRINT_CONFIG) right = program->check(config, message, sizeof message);
+    if (!right) {
         fprintf(stderr, "%s: %s\n", program->name, message);
         *ret_exit = PAY_EXIT_CONFIG;
         return false;

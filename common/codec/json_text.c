@@ -44,7 +44,8 @@ static const char *refused_before_parsing(const char *text, size_t length) {
     if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) return "it starts with a byte order mark; leave that out";
     /* jansson steps over a NUL that follows a number or a word: {"amount_minor":1<NUL>} would be taken. */
     if (memchr(text, '\0', length) != NULL) return "it holds a NUL byte; leave that out";
-    if (deepest(text, length) > PAY_JSON_DEPTH_MAX) return "it is nested more than " TEXT_OF(PAY_JSON_DEPTH_MAX) " levels deep; make it flatter";
+    if (deepest(text, length) > PAY_JSON_DEPTH_MAX)
+        return "it is nested more than " TEXT_OF(PAY_JSON_DEPTH_MAX) " levels deep; make it flatter";
     return NULL;
 }
 
@@ -132,8 +133,10 @@ json_t *pay_json_load(const char *text, size_t length, struct pay_json_fault *re
     }
     json_error_t error;
     json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-    if (document == NULL && json_error_code(&error) == json_error_numeric_overflow) document = load_masked(text, length, &error);
-    if (document == NULL) *ret_fault = (struct pay_json_fault){rule_of(json_error_code(&error)), error.line, error.column};
+    if (document == NULL && json_error_code(&error) == json_error_numeric_overflow)
+        document = load_masked(text, length, &error);
+    if (document == NULL)
+        *ret_fault = (struct pay_json_fault){rule_of(json_error_code(&error)), error.line, error.column};
     return document;
 }
 
@@ -179,7 +182,7 @@ static bool named(const char *text, size_t i, size_t end, const char *name) {
 const char *pay_json_object_member(const char *text, size_t length, const char *name, size_t *ret_length) {
     size_t i = after_space(text, 0);
     for (;;) {
-        size_t name_start = after_space(text, i + 1);           /* i is at { or , */
+        size_t name_start = after_space(text, i + 1); /* i is at { or , */
         assert(name_start < length);
         size_t name_end = after_string(text, name_start, length);
         size_t colon = after_space(text, name_end);

@@ -18,8 +18,8 @@
 #include <stddef.h>
 
 struct pay_json_fault {
-    const char *rule;       /* what is wrong and what to do; static */
-    int line, column;       /* where parsing stopped; 0 when it never began */
+    const char *rule; /* what is wrong and what to do; static */
+    int line, column; /* where parsing stopped; 0 when it never began */
 };
 
 /* The document, to be given to json_decref; NULL, and *ret_fault, when it is none. Asserts length <= PAY_VALUE_MAX. */

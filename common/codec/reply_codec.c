@@ -69,7 +69,8 @@ static void append_position(struct pay_append *out, const struct pay_position *p
     pay_append_quoted(out, text);
 }
 
-static void append_where_and_when(struct pay_append *out, const struct pay_record *record, const struct pay_answer *answer) {
+static void append_where_and_when(struct pay_append *out, const struct pay_record *record,
+                                  const struct pay_answer *answer) {
     char time[PAY_TIME_TEXT_MAX];
     PAY_APPEND(out, ",\"position\":");
     append_position(out, &record->position);
@@ -111,7 +112,8 @@ static void append_metadata(struct pay_append *out, const struct pay_request *re
     PAY_APPEND(out, "}");
 }
 
-size_t pay_reply_format(const struct pay_record *record, const struct pay_answer *answer, char *buffer, size_t capacity) {
+size_t pay_reply_format(const struct pay_record *record, const struct pay_answer *answer, char *buffer,
+                        size_t capacity) {
     assert(capacity >= PAY_REPLY_TEXT_MAX);
     assert(answer->has_decision == (answer->outcome != PAY_INVALID));
     bool content_shown = answer->outcome != PAY_INVALID || answer->reason == PAY_ATTEMPT_OUT_OF_SEQUENCE;
@@ -134,7 +136,7 @@ size_t pay_reply_format(const struct pay_record *record, const struct pay_answer
 /* ---- reading back: members must be there and of their kind, others are ignored ---- */
 
 static bool valid_or_null(const json_t *value, bool (*valid)(const char *text, size_t length), char *ret_text) {
-    if (json_is_null(value)) return true;               /* ret_text is "" already */
+    if (json_is_null(value)) return true; /* ret_text is "" already */
     if (!json_is_string(value) || !valid(json_string_value(value), json_string_length(value))) return false;
     memcpy(ret_text, json_string_value(value), json_string_length(value) + 1);
     return true;
@@ -170,13 +172,16 @@ static bool read_outcome(const json_t *document, struct pay_reply *reply) {
     reply->duplicate = json_typeof(duplicate) == JSON_TRUE;
     if (!pay_outcome_from_name(json_string_value(outcome), json_string_length(outcome), &reply->outcome)) return false;
     if (!json_is_null(reason) &&
-        !(json_is_string(reason) && pay_reason_from_name(json_string_value(reason), json_string_length(reason), &reply->reason)))
+        !(json_is_string(reason) &&
+          pay_reason_from_name(json_string_value(reason), json_string_length(reason), &reply->reason)))
         return false;
-    return !json_is_string(field) || pay_field_from_name(json_string_value(field), json_string_length(field), &reply->field);
+    return !json_is_string(field) ||
+           pay_field_from_name(json_string_value(field), json_string_length(field), &reply->field);
 }
 
 static bool read_balance(const json_t *document, struct pay_reply *reply) {
-    const json_t *balance = json_object_get(document, "balance_after_minor"), *version = json_object_get(document, "account_version");
+    const json_t *balance = json_object_get(document, "balance_after_minor"),
+                 *version = json_object_get(document, "account_version");
     if (json_is_null(balance) && json_is_null(version)) return true;
     if (!json_is_integer(balance) || !json_is_integer(version)) return false;
     reply->has_balance = true;
@@ -186,7 +191,8 @@ static bool read_balance(const json_t *document, struct pay_reply *reply) {
 }
 
 static bool read_position(const json_t *value, struct pay_position *ret_position) {
-    return json_is_string(value) && pay_position_parse(json_string_value(value), json_string_length(value), ret_position);
+    return json_is_string(value) &&
+           pay_position_parse(json_string_value(value), json_string_length(value), ret_position);
 }
 
 static bool read_where_and_when(const json_t *document, struct pay_reply *reply) {
@@ -194,7 +200,8 @@ static bool read_where_and_when(const json_t *document, struct pay_reply *reply)
     if (!read_position(json_object_get(document, "position"), &reply->position)) return false;
     reply->has_original = !json_is_null(original);
     if (reply->has_original && !read_position(original, &reply->original)) return false;
-    return json_is_string(time) && pay_time_parse(json_string_value(time), json_string_length(time), &reply->decided_at_us);
+    return json_is_string(time) &&
+           pay_time_parse(json_string_value(time), json_string_length(time), &reply->decided_at_us);
 }
 
 bool pay_reply_parse(const void *value, size_t length, struct pay_reply *ret_reply) {

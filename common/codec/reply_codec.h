@@ -14,16 +14,17 @@
 #define PAY_REPLY_TEXT_MAX (PAY_METADATA_MAX + 1536)
 
 /* The reply value, without a NUL. Asserts that capacity >= PAY_REPLY_TEXT_MAX. Answers the length. */
-size_t pay_reply_format(const struct pay_record *record, const struct pay_answer *answer, char *buffer, size_t capacity);
+size_t pay_reply_format(const struct pay_record *record, const struct pay_answer *answer, char *buffer,
+                        size_t capacity);
 
 /* A reply read back, for listeners, `listen`, `audit`, the intake's waiters. stored and metadata are not read. */
 struct pay_reply {
     char tenant[PAY_ID_MAX + 1];
-    char order_id[PAY_ID_MAX + 1];          /* "" when null */
+    char order_id[PAY_ID_MAX + 1]; /* "" when null */
     char account_id[PAY_ID_MAX + 1];
     char currency[PAY_CURRENCY_LENGTH + 1];
-    int32_t attempt;                        /* 0 when null */
-    int64_t amount_minor;                   /* 0 when null */
+    int32_t attempt;      /* 0 when null */
+    int64_t amount_minor; /* 0 when null */
     enum pay_outcome outcome;
     enum pay_reason reason;
     enum pay_field field;

@@ -78,7 +78,8 @@ static enum pay_field take_fields(const struct members *members, const char *ord
     if (!take_order_id(of[PAY_FIELD_ORDER_ID], order_id, request->order_id)) return PAY_FIELD_ORDER_ID;
     if (!take_attempt(of[PAY_FIELD_ATTEMPT], &request->attempt)) return PAY_FIELD_ATTEMPT;
     if (!take_text(of[PAY_FIELD_ACCOUNT_ID], pay_id_valid, request->account_id)) return PAY_FIELD_ACCOUNT_ID;
-    if (!take_integer(of[PAY_FIELD_AMOUNT_MINOR], pay_amount_valid, &request->amount_minor)) return PAY_FIELD_AMOUNT_MINOR;
+    if (!take_integer(of[PAY_FIELD_AMOUNT_MINOR], pay_amount_valid, &request->amount_minor))
+        return PAY_FIELD_AMOUNT_MINOR;
     if (!take_text(of[PAY_FIELD_CURRENCY], pay_currency_valid, request->currency)) return PAY_FIELD_CURRENCY;
     if (!take_metadata(of[PAY_FIELD_METADATA], text, length, request)) return PAY_FIELD_METADATA;
     return PAY_FIELD_NONE;
@@ -88,12 +89,13 @@ static enum pay_field take_fields(const struct members *members, const char *ord
 static const char *unknown_member(json_t *document) {
     enum pay_field field;
     void *at = json_object_iter(document);
-    while (pay_field_from_name(json_object_iter_key(at), strlen(json_object_iter_key(at)), &field)) at = json_object_iter_next(document, at);
+    while (pay_field_from_name(json_object_iter_key(at), strlen(json_object_iter_key(at)), &field))
+        at = json_object_iter_next(document, at);
     return json_object_iter_key(at);
 }
 
-static bool take_document(json_t *document, const char *order_id, const char *text, size_t length, enum pay_codec_mode mode,
-                          struct pay_request *request, struct pay_codec_error *ret_error) {
+static bool take_document(json_t *document, const char *order_id, const char *text, size_t length,
+                          enum pay_codec_mode mode, struct pay_request *request, struct pay_codec_error *ret_error) {
     struct members members = find_members(document);
     enum pay_field field = take_fields(&members, order_id, text, length, request);
     if (field != PAY_FIELD_NONE) {
@@ -119,8 +121,8 @@ bool pay_request_parse(const void *value, size_t length, enum pay_codec_mode mod
     return pay_request_parse_for(NULL, value, length, mode, ret_request, ret_error);
 }
 
-bool pay_request_parse_for(const char *order_id, const void *value, size_t length, enum pay_codec_mode mode, struct pay_request *ret_request,
-                           struct pay_codec_error *ret_error) {
+bool pay_request_parse_for(const char *order_id, const void *value, size_t length, enum pay_codec_mode mode,
+                           struct pay_request *ret_request, struct pay_codec_error *ret_error) {
     assert(order_id == NULL || pay_id_valid(order_id, strlen(order_id)));
     if (length > PAY_VALUE_MAX) {
         pay_error_too_large(length, ret_error);
@@ -153,7 +155,8 @@ static void decode_tenant(const struct pay_record_bytes *bytes, char ret_tenant[
 
 /* What can't be a traceparent is dropped: it is a courtesy to tracing and no reason to refuse a payment. */
 static bool traceparent_usable(const struct pay_record_bytes *bytes) {
-    if (bytes->traceparent == NULL || bytes->traceparent_length < 1 || bytes->traceparent_length > PAY_TRACEPARENT_MAX) return false;
+    if (bytes->traceparent == NULL || bytes->traceparent_length < 1 || bytes->traceparent_length > PAY_TRACEPARENT_MAX)
+        return false;
     for (size_t i = 0; i < bytes->traceparent_length; i++)
         if ((unsigned char)bytes->traceparent[i] < 0x20 || bytes->traceparent[i] == 0x7f) return false;
     return true;
@@ -172,7 +175,8 @@ static void decode_request(const struct pay_record_bytes *bytes, struct pay_reco
 }
 
 void pay_record_decode(const struct pay_record_bytes *bytes, struct pay_record *ret_record) {
-    struct pay_record record = {.position = ret_record->position, .timestamp_ms = ret_record->timestamp_ms, .invalid = PAY_REASON_NONE};
+    struct pay_record record = {
+        .position = ret_record->position, .timestamp_ms = ret_record->timestamp_ms, .invalid = PAY_REASON_NONE};
     record.crc32c = pay_record_crc(bytes->key, bytes->key_length, bytes->value, bytes->value_length);
     decode_tenant(bytes, record.tenant);
     copy_when_valid(bytes->key, bytes->key_length, record.key);

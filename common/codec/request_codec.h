@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 
+/* Also makes jansson abort the program when memory runs out: it would call good JSON malformed. */
 void pay_codec_init(void);
 
 enum pay_codec_mode { PAY_CODEC_STRICT, PAY_CODEC_TOLERANT };
@@ -26,14 +27,16 @@ enum pay_codec_mode { PAY_CODEC_STRICT, PAY_CODEC_TOLERANT };
  * bad_field names the first member at fault in the order order_id, attempt, account_id, amount_minor, currency, metadata
  * (a missing required member is at fault; an unknown member in strict mode is reported after them, with PAY_FIELD_NONE and its pointer).
  */
-bool pay_request_parse(const void *value, size_t length, enum pay_codec_mode mode, struct pay_request *ret_request, struct pay_codec_error *ret_error);
+bool pay_request_parse(const void *value, size_t length, enum pay_codec_mode mode, struct pay_request *ret_request,
+                       struct pay_codec_error *ret_error);
 
 /* The same for a call that names the order elsewhere (path, Idempotency-Key): a valid id, taken when the body has no order_id. */
-bool pay_request_parse_for(const char *order_id, const void *value, size_t length, enum pay_codec_mode mode, struct pay_request *ret_request,
-                           struct pay_codec_error *ret_error);
+bool pay_request_parse_for(const char *order_id, const void *value, size_t length, enum pay_codec_mode mode,
+                           struct pay_request *ret_request, struct pay_codec_error *ret_error);
 
 /* The worker's whole judgement of a record's bytes: fills record->invalid, invalid_field, tenant, key, traceparent, request, crc32c.
    Order: too_large, malformed_json, bad_field, bad_tenant, key_mismatch. position and timestamp_ms are the caller's. */
+/* clang-format off */
 struct pay_record_bytes {
     const void *key; size_t key_length;             /* key NULL: absent */
     const void *value; size_t value_length;         /* value NULL: absent (malformed_json) */
@@ -41,6 +44,7 @@ struct pay_record_bytes {
     uint32_t tenant_count;                          /* how many tenant headers: 0 means "default", 2 or more is bad_tenant */
     const char *traceparent; size_t traceparent_length;
 };
+/* clang-format on */
 void pay_record_decode(const struct pay_record_bytes *bytes, struct pay_record *ret_record);
 
 /* Writes the request's canonical JSON (what the intake appends), without a NUL; answers its length, 0 when it doesn't fit into

@@ -15,13 +15,14 @@ static const char *const rules[PAY_FIELD_COUNT] = {
     [PAY_FIELD_CURRENCY] = "must be a string of three letters A-Z, such as \"EUR\"",
     [PAY_FIELD_METADATA] = "must be an object of at most 2048 bytes, null or absent"};
 
-_Static_assert(PAY_ID_MAX == 64 && PAY_ATTEMPT_MAX == 99 && PAY_AMOUNT_MAX == 9007199254740991LL && PAY_CURRENCY_LENGTH == 3 &&
-                   PAY_METADATA_MAX == 2048,
+_Static_assert(PAY_ID_MAX == 64 && PAY_ATTEMPT_MAX == 99 && PAY_AMOUNT_MAX == 9007199254740991LL &&
+                   PAY_CURRENCY_LENGTH == 3 && PAY_METADATA_MAX == 2048,
                "the rules above say these numbers");
 
 void pay_error_too_large(size_t length, struct pay_codec_error *ret_error) {
     *ret_error = (struct pay_codec_error){.reason = PAY_TOO_LARGE};
-    snprintf(ret_error->detail, sizeof ret_error->detail, "the request must be at most %d bytes; got %zu; shorten metadata", PAY_VALUE_MAX, length);
+    snprintf(ret_error->detail, sizeof ret_error->detail,
+             "the request must be at most %d bytes; got %zu; shorten metadata", PAY_VALUE_MAX, length);
 }
 
 void pay_error_malformed(const struct pay_json_fault *fault, struct pay_codec_error *ret_error) {
@@ -140,6 +141,7 @@ void pay_error_unknown_member(const char *name, struct pay_codec_error *ret_erro
     *ret_error = (struct pay_codec_error){.reason = PAY_BAD_FIELD};
     write_pointer(name, ret_error->pointer);
     snprintf(ret_error->detail, sizeof ret_error->detail,
-             "there is no such member%s%s%s; a request has order_id, attempt, account_id, amount_minor, currency, metadata and nothing else",
+             "there is no such member%s%s%s; a request has order_id, attempt, account_id, amount_minor, currency, "
+             "metadata and nothing else",
              close != NULL ? " (did you mean " : "", close != NULL ? close : "", close != NULL ? "?)" : "");
 }

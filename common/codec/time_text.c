@@ -5,14 +5,14 @@
 
 #include <string.h>
 
-#define DAYS_PER_ERA 146097         /* 400 years */
-#define DAYS_TO_1970 719468         /* from 0000-03-01 */
+#define DAYS_PER_ERA 146097 /* 400 years */
+#define DAYS_TO_1970 719468 /* from 0000-03-01 */
 #define SECONDS_PER_DAY 86400
 #define MICROSECONDS 1000000
 
 struct civil {
     int64_t year;
-    int month, day;                 /* from 1 */
+    int month, day; /* from 1 */
 };
 
 static int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
@@ -89,7 +89,8 @@ static bool take(struct cursor *in, char c) {
 static int take_digits(struct cursor *in, int most, int64_t *ret_number) {
     int count = 0;
     int64_t number = 0;
-    for (; count < most && in->next < in->end && *in->next >= '0' && *in->next <= '9'; count++) number = number * 10 + (*in->next++ - '0');
+    for (; count < most && in->next < in->end && *in->next >= '0' && *in->next <= '9'; count++)
+        number = number * 10 + (*in->next++ - '0');
     *ret_number = number;
     return count;
 }
@@ -130,11 +131,12 @@ static bool take_fraction(struct cursor *in, int64_t *ret_microseconds) {
 
 static bool join(int64_t seconds, int64_t fraction, int64_t *ret_microseconds) {
     int64_t whole, sum;
-    if (seconds < 0) {              /* counted from the next second, or the earliest times would overflow on the way */
+    if (seconds < 0) { /* counted from the next second, or the earliest times would overflow on the way */
         seconds += 1;
         fraction -= MICROSECONDS;
     }
-    if (__builtin_mul_overflow(seconds, (int64_t)MICROSECONDS, &whole) || __builtin_add_overflow(whole, fraction, &sum)) return false;
+    if (__builtin_mul_overflow(seconds, (int64_t)MICROSECONDS, &whole) || __builtin_add_overflow(whole, fraction, &sum))
+        return false;
     *ret_microseconds = sum;
     return true;
 }
@@ -143,7 +145,9 @@ bool pay_time_parse(const char *text, size_t length, int64_t *ret_microseconds) 
     struct cursor in = {text, text + length};
     int64_t days, hour, minute, second, fraction;
     if (!take_date(&in, &days)) return false;
-    if (!take_field(&in, 'T', 0, 23, &hour) || !take_field(&in, ':', 0, 59, &minute) || !take_field(&in, ':', 0, 59, &second)) return false;
+    if (!take_field(&in, 'T', 0, 23, &hour) || !take_field(&in, ':', 0, 59, &minute) ||
+        !take_field(&in, ':', 0, 59, &second))
+        return false;
     if (!take_fraction(&in, &fraction) || !take(&in, 'Z') || in.next != in.end) return false;
     return join(days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second, fraction, ret_microseconds);
 }

@@ -8,16 +8,22 @@
 static const char *const state_names[] = {
     [PAY_LANE_UNASSIGNED] = "unassigned", [PAY_LANE_CLAIMING] = "claiming", [PAY_LANE_OPEN] = "open", [PAY_LANE_HALTED] = "halted"};
 
-/* Which moves exist; every other one is a programmer's error. */
+/* Which moves exist; every other one is a programmer's error. HALTED opens when a claim finds that a person lifted the halt. */
 static const bool allowed[4][4] = {
     [PAY_LANE_UNASSIGNED] = {[PAY_LANE_UNASSIGNED] = true, [PAY_LANE_CLAIMING] = true},
     [PAY_LANE_CLAIMING] = {true, true, true, true},
     [PAY_LANE_OPEN] = {[PAY_LANE_UNASSIGNED] = true, [PAY_LANE_CLAIMING] = true, [PAY_LANE_HALTED] = true},
-    [PAY_LANE_HALTED] = {[PAY_LANE_UNASSIGNED] = true, [PAY_LANE_CLAIMING] = true, [PAY_LANE_HALTED] = true}};
+    [PAY_LANE_HALTED] = {true, true, true, true}};
 
 static void move(struct pay_lane *lane, enum pay_lane_state to) {
     assert(allowed[lane->state][to]);
     lane->state = to;
+}
+
+static void hold_invariants(const struct pay_lane *lane) {
+    assert(lane->state == PAY_LANE_OPEN);
+    assert(lane->replied_offset <= lane->covers_from && lane->covers_from <= lane->processed);
+    assert(lane->replaying || lane->processed <= lane->received);
 }
 
 const char *pay_lane_state_name(enum pay_lane_state state) { return state_names[state]; }
@@ -25,6 +31,7 @@ const char *pay_lane_state_name(enum pay_lane_state state) { return state_names[
 void pay_lane_init(struct pay_lane *lane, int32_t partition) { *lane = (struct pay_lane){.partition = partition}; }
 
 void pay_lane_assign(struct pay_lane *lane, int64_t claim_at_ms) {
+    assert(lane->state == PAY_LANE_UNASSIGNED);     /* what it had was ended before */
     pay_lane_init(lane, lane->partition);
     move(lane, PAY_LANE_CLAIMING);
     lane->claim_at_ms = claim_at_ms;
@@ -62,9 +69,11 @@ void pay_lane_open(struct pay_lane *lane, const struct pay_claim *claim, const s
         .anchor_seen_ms = now_ms,
     };
     memcpy(lane->owner, row->owner, sizeof lane->owner);
+    hold_invariants(lane);
 }
 
 void pay_lane_claim_again(struct pay_lane *lane, int64_t claim_at_ms) {
+    assert(lane->state != PAY_LANE_UNASSIGNED);
     move(lane, PAY_LANE_CLAIMING);
     lane->fetching = false;
     lane->claim_attempts++;
@@ -96,7 +105,7 @@ static bool leave_replay(struct pay_lane *lane) {
 }
 
 enum pay_lane_receive pay_lane_receive(struct pay_lane *lane, int64_t offset) {
-    assert(lane->state == PAY_LANE_OPEN);
+    hold_invariants(lane);
     if (offset < lane->received) return PAY_RECEIVE_DROP;
     lane->received = offset + 1;
     lane->last_record = offset;
@@ -111,7 +120,7 @@ enum pay_lane_receive pay_lane_receive(struct pay_lane *lane, int64_t offset) {
 }
 
 bool pay_lane_receive_end(struct pay_lane *lane, int64_t position) {
-    assert(lane->state == PAY_LANE_OPEN);
+    hold_invariants(lane);
     if (position < lane->received) return true;     /* of an earlier fetch */
     lane->received = position;
     lane->end_position = position;
@@ -122,11 +131,15 @@ bool pay_lane_receive_end(struct pay_lane *lane, int64_t position) {
 bool pay_lane_has_room(const struct pay_lane *lane) { return lane->unreplied < PAY_LANE_UNREPLIED_MAX; }
 
 void pay_lane_committed(struct pay_lane *lane, int64_t processed, const struct pay_anchor *anchor, int64_t replied_offset, int64_t reply_position) {
-    assert(processed >= lane->processed && processed <= lane->received);
+    assert(processed >= lane->processed);
+    assert(processed == lane->processed || processed <= lane->received);    /* while it replays only the pair moves */
+    assert(!anchor->present || anchor->offset < processed);
+    assert(replied_offset <= lane->replied_offset);
     lane->processed = processed;
     lane->anchor = *anchor;
     lane->settled_replied_offset = replied_offset;
     lane->settled_reply_position = reply_position;
+    hold_invariants(lane);
 }
 
 int64_t pay_lane_reply_sent(struct pay_lane *lane, int64_t source_offset) {
@@ -134,18 +147,20 @@ int64_t pay_lane_reply_sent(struct pay_lane *lane, int64_t source_offset) {
     assert(source_offset >= lane->covers_from);     /* in order, each once */
     int64_t covers_from = lane->covers_from;
     lane->covers_from = source_offset + 1;
+    hold_invariants(lane);
     return covers_from;
 }
 
 bool pay_lane_acknowledged(struct pay_lane *lane, bool failed, int64_t log_offset, int64_t source_offset) {
     if (failed || log_offset < 0 || log_offset <= lane->last_ack_offset) return false;
-    if (source_offset < lane->replied_offset || source_offset >= lane->covers_from) return false;   /* not what was sent next */
+    if (source_offset < lane->replied_offset || source_offset >= lane->covers_from) return false;   /* not sent, or acknowledged before */
     lane->last_ack_offset = log_offset;
     lane->claim_attempts = 0;
     lane->replied_offset = source_offset + 1;
     lane->reply_position = log_offset + 1;
     assert(lane->unreplied > 0);
     lane->unreplied--;
+    hold_invariants(lane);
     return true;
 }
 

@@ -1,8 +1,8 @@
 /*
  * lane.h - one worker's ownership of one request partition: which offsets are received, settled, answered, acknowledged.
  *
- * Invariants (asserted at every move): replied_offset <= covers_from <= processed <= received while open;
- * offsets strictly increase; a reply is sent only for a settled record (money before message), in order, each once.
+ * Invariants (asserted at every move) while open: replied_offset <= covers_from <= processed, and processed <= received but
+ * for the time of a replay, when the records of [R, P) come again; offsets strictly increase; a reply is sent only for a settled record (money before message), in order, each once.
  * Every wait is the caller's: times come in as values. Memory: plain struct. Threads: one at a time.
  */
 #ifndef PAY_CORE_LANE_H
@@ -57,13 +57,13 @@ struct pay_lane {
 void pay_lane_init(struct pay_lane *lane, int32_t partition);
 const char *pay_lane_state_name(enum pay_lane_state state);
 
-/* The group gave it to this worker: claim it from claim_at_ms on. */
+/* The group gave it (unassigned before) to this worker: claim it from claim_at_ms on. */
 void pay_lane_assign(struct pay_lane *lane, int64_t claim_at_ms);
 void pay_lane_unassign(struct pay_lane *lane);
 
 /* The claim succeeded. */
 void pay_lane_open(struct pay_lane *lane, const struct pay_claim *claim, const struct pay_claim_verdict *verdict, int64_t now_ms);
-/* The claim wants another look, or the session ended (from OPEN or CLAIMING): claim again from claim_at_ms on. */
+/* The claim wants another look, the session ended, or a halt may have been lifted: claim again from claim_at_ms on. */
 void pay_lane_claim_again(struct pay_lane *lane, int64_t claim_at_ms);
 void pay_lane_halt(struct pay_lane *lane, enum pay_halt halt);
 

@@ -30,8 +30,9 @@ struct pay_kafka_reader {
 
 enum pay_move pay_kafka_reader_open(const struct pay_kafka_reader_options *options, struct pay_kafka_reader **ret_reader, struct pay_error *error)
 {
-    char wait[24];
+    char wait[24], bytes[24];
     snprintf(wait, sizeof wait, "%lld", (long long)options->fetch_wait_ms);
+    snprintf(bytes, sizeof bytes, "%lld", (long long)(options->fetch_bytes > 0 ? options->fetch_bytes : 262144));
     const struct pay_kafka_fixed fixed[] = {
         { "group.id", options->group != NULL ? options->group : "paybuf-reader", false },
         { "isolation.level", options->committed_only ? "read_committed" : "read_uncommitted", false },
@@ -45,7 +46,7 @@ enum pay_move pay_kafka_reader_open(const struct pay_kafka_reader_options *optio
         { "max.poll.interval.ms", "86400000", false },     /* there is no group to be thrown out of */
         /* Before 2.2 a full queue stops fetching for a whole second (#2879): the queue is large, a fetch small beside it. */
         { "queued.max.messages.kbytes", "16384", true },
-        { "fetch.message.max.bytes", "262144", true },
+        { "fetch.message.max.bytes", bytes, options->fetch_bytes <= 0 },
         { NULL, NULL, false },
     };
     struct pay_kafka_reader *reader = calloc(1, sizeof *reader);

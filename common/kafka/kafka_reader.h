@@ -24,6 +24,7 @@ struct pay_kafka_reader_options {
     const char *group;                  /* for the broker's rights only, never joined; NULL: "paybuf-reader" */
     bool committed_only;                /* read_committed; else read_uncommitted, whose bounds are the real high watermark */
     int64_t fetch_wait_ms;              /* how long an empty fetch may wait at the broker: it also delays the first record after a seek */
+    int64_t fetch_bytes;                /* of a partition in one fetch; 0: 262144. Small for looking at single records */
 };
 
 enum pay_kafka_read_kind { PAY_KAFKA_READ_NOTHING, PAY_KAFKA_READ_RECORD, PAY_KAFKA_READ_END, PAY_KAFKA_READ_TROUBLE };

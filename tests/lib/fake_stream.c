@@ -467,7 +467,7 @@ static void client_answered(struct fake_client *client, struct fake_produce *pro
     }
     publisher->requests_in_flight--;
     bool lost = produce->answer == ANSWER_FAILED || (produce->fate.fate == FATE_LIE && stream->broker->requests_in_flight_max == 1);
-    if (lost) publisher->stalled = true;
+    if (lost && index != FAKE_LETTER_PUBLISHER) publisher->stalled = true;     /* letters have no order to keep */
     if (produce->answer == ANSWER_FATAL) {
         publisher->dead = true;
         report_fatal(stream, index);

@@ -33,7 +33,7 @@ struct fake_queued {
 struct fake_publisher {
     bool open;
     bool dead;                          /* fatal: nothing more is sent */
-    bool stalled;                       /* gapless: something failed, what comes after it isn't sent */
+    bool stalled;                       /* gapless (replies): something failed, what comes after it isn't sent */
     int64_t producer_id;
     int32_t next_sequence[FAKE_PARTITIONS_MAX];
     uint32_t requests_in_flight;

@@ -224,11 +224,23 @@ static void remember(struct fault *fault, enum fault_call call) {
     fault->seen[fault->calls++] = (uint8_t)call;
 }
 
-static const struct fault_entry *find_entry(const struct fault_script *script, uint32_t worker, uint32_t call) {
+/* A port answers only what its contract allows: a fault that doesn't fit the call is no fault. */
+static bool fits(const struct fault_entry *entry, enum fault_call call) {
+    switch (entry->kind) {
+    case FAULT_FAIL: return call == CALL_NEXT_REPORT || (fault_call_moves(call) & MOVE(entry->move)) != 0;
+    case FAULT_LATE_FAIL: return (fault_call_moves(call) & MOVE(entry->move)) != 0 && can_fail_late(call, entry->move);
+    case FAULT_STALE: return call == CALL_REQUEST_BOUNDS || call == CALL_REPLY_BOUNDS;
+    case FAULT_REDELIVER: return call == CALL_NEXT_RECORD;
+    case FAULT_LIE: return call == CALL_NEXT_REPORT;
+    default: return true;
+    }
+}
+
+static const struct fault_entry *find_entry(const struct fault_script *script, uint32_t worker, uint32_t number, enum fault_call call) {
     if (script == NULL) return NULL;
     for (uint32_t i = 0; i < script->count; i++) {
         const struct fault_entry *entry = &script->entries[i];
-        if (!entry->produce && entry->worker == worker && entry->call == call) return entry;
+        if (!entry->produce && entry->worker == worker && entry->call == number && fits(entry, call)) return entry;
     }
     return NULL;
 }
@@ -250,7 +262,7 @@ void fault_pause(struct fault *fault, int64_t ms) {
 const struct fault_entry *fault_enter(struct fault *fault, enum fault_call call) {
     remember(fault, call);
     if (fault->before_call != NULL) fault->before_call(fault->argument, call);
-    fault->now = find_entry(fault->script, fault->worker, fault->calls);
+    fault->now = find_entry(fault->script, fault->worker, fault->calls, call);
     if (fault->now == NULL) return NULL;
     if (fault->now->kind == FAULT_CRASH_BEFORE) crash(fault);
     if (fault->now->kind == FAULT_FREEZE_BEFORE) stand_still(fault, fault->now->number, true);

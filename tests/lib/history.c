@@ -526,24 +526,24 @@ static void judge_reply_log(struct history *history, int32_t partition) {
     }
 }
 
-/* E0 of a reader that starts just before this reply lands. */
+/* E0 of a reader that looks at this time. The earliest is the hardest: right after the reply before its start landed. */
 static int64_t request_end_at(const struct history *history, int32_t partition, int64_t at_us) {
     const struct fake_log *log = log_of(history, TOPIC_REQUESTS, partition);
-    int64_t end = log->count > 0 ? log->records[0]->offset : 0;
+    int64_t end = 0;
     for (size_t i = 0; i < log->count && log->records[i]->appended_us <= at_us; i++) end = log->records[i]->offset + 1;
     return end;
 }
 
-/* Whoever starts in the middle must end where the others end. */
+/* Whoever starts in the middle must end where the others end, once it is past its E0 (before, it takes whatever comes). */
 static void judge_late_readers(struct history *history, int32_t partition) {
     const struct fake_log *log = log_of(history, TOPIC_REPLIES, partition);
     int64_t end = followed_to(history, partition);
     for (size_t start = 0; start < log->count; start++) {
-        struct follower follower = { .sync_at = request_end_at(history, partition, log->records[start]->appended_us) };
+        struct follower follower = { .sync_at = start == 0 ? 0 : request_end_at(history, partition, log->records[start - 1]->appended_us) };
         for (size_t i = start; i < log->count; i++) {
             if (is_our_reply(history, log->records[i])) follow(&follower, header_number(log->records[i], "source-offset"), header_number(log->records[i], "covers-from"));
         }
-        if (follower.started && follower.next != end && !history->gaps_allowed)
+        if (follower.synced && follower.next != end && !history->gaps_allowed)
             history_violate(history, "a reader of partition %d that starts at reply %lld stops at %lld instead of %lld", partition,
                             (long long)log->records[start]->offset, (long long)follower.next, (long long)end);
     }

@@ -55,7 +55,7 @@ struct pay_kafka_publisher *open_publisher(const char *topic, int32_t in_flight_
 
 struct pay_kafka_reader *open_reader(bool committed_only)
 {
-    struct pay_kafka_reader_options options = { options_for("test-reader"), NULL, committed_only, 10 };
+    struct pay_kafka_reader_options options = { options_for("test-reader"), NULL, committed_only, 10, 0 };
     struct pay_kafka_reader *reader = NULL;
     struct pay_error error = { .text = "" };
     if (pay_kafka_reader_open(&options, &reader, &error) != PAY_OK)

@@ -5,13 +5,19 @@
 #include <poll.h>
 #include <time.h>
 
-struct pay_pg *books;
+struct pay_pg *books, *watcher;
 
 static const char *const move_names[] = {"OK", "AGAIN", "REDO", "SPLIT", "FENCED", "HALTED", "SESSION_OVER", "REFUSE"};
 
 void assert_moves(enum pay_move expected, const struct pay_error *actual, const char *file, int line) {
     if (actual->move == expected) return;
     print_error("expected %s, got %s %s: %s\n", move_names[expected], move_names[actual->move], actual->code, actual->text);
+    _fail(file, line);
+}
+
+void assert_commit_state(enum pay_settle_state state, const struct pay_error *error, const char *file, int line) {
+    if (state == PAY_SETTLE_COMMITTED) return;
+    print_error("not committed: state %d, %s %s: %s\n", (int)state, move_names[error->move], error->code, error->text);
     _fail(file, line);
 }
 
@@ -106,6 +112,8 @@ void assert_books_balance(void) {
 
 /* ---- books ---- */
 
+static void close_leftovers(void);
+
 int books_open(void **state) {
     (void)state;
     struct pay_error error = {.move = PAY_OK};
@@ -119,18 +127,28 @@ int books_open(void **state) {
     assert_move(PAY_OK, &error);
     pay_pg_close(pg);
     books = connect_as(PAY_PG_OWNER);
+    watcher = connect_as(PAY_PG_AS_LOGIN);
     return 0;
 }
 
 int books_close(void **state) {
     (void)state;
+    close_leftovers();
     pay_pg_close(books);
+    pay_pg_close(watcher);
     pay_test_pg_stop();
     return 0;
 }
 
 int books_reset(void **state) {
     (void)state;
+    close_leftovers();
+    if (pay_pg_broken(books)) {
+        pay_pg_close(books);
+        books = connect_as(PAY_PG_OWNER);
+    }
+    pay_pg_rollback(books);
+    sql(books, "DROP FUNCTION IF EXISTS paybuf.test_slow CASCADE; ALTER TABLE paybuf.payment DROP CONSTRAINT IF EXISTS test_no_13");
     sql(books, "TRUNCATE paybuf.payment, paybuf.refusal, paybuf.adjustment, paybuf.account;"
                "UPDATE paybuf.ledger SET halted = false, halted_reason = NULL, incarnation = pg_postmaster_start_time();"
                "DELETE FROM paybuf.processed_offset;"
@@ -140,18 +158,32 @@ int books_reset(void **state) {
 
 /* ---- sessions ---- */
 
+static struct session *open_sessions[8];                /* a failed test leaves its own behind, with their locks */
+
+static void close_leftovers(void) {
+    for (int i = 0; i < 8; i++)
+        if (open_sessions[i] != NULL) session_close(open_sessions[i]);
+}
+
 struct session *session_open(const char *name) {
     struct session *session = calloc(1, sizeof *session);
     session->batch = calloc(1, sizeof *session->batch);
     struct pay_ledger_pg_options options = {.url = pay_test_pg_url(), .application_name = name, .topic = TOPIC, .group_id = "group", .cluster_id = "cluster"};
     snprintf((char *)session->owner, sizeof session->owner, "%s", name);
     session->ledger = pay_ledger_pg_new(&options);
+    for (int i = 0; i < 8; i++) {
+        if (open_sessions[i] != NULL) continue;
+        open_sessions[i] = session;
+        break;
+    }
     session->ledger->ops->connect(session->ledger, &session->error);
     assert_move(PAY_OK, &session->error);
     return session;
 }
 
 void session_close(struct session *session) {
+    for (int i = 0; i < 8; i++)
+        if (open_sessions[i] == session) open_sessions[i] = NULL;
     session->ledger->ops->close(session->ledger);
     free(session->batch);
     free(session);
@@ -165,7 +197,7 @@ void session_claim(struct session *session, int32_t partition) {
 }
 
 int session_backend(struct session *session) {
-    return (int)sql_number(books, "SELECT pid FROM pg_stat_activity WHERE application_name = '%s' AND datname = current_database()", (const char *)session->owner);
+    return (int)sql_number(watcher, "SELECT pid FROM pg_stat_activity WHERE application_name = '%s' AND datname = current_database()", (const char *)session->owner);
 }
 
 static struct pay_record *next_record(struct session *session, int32_t partition) {

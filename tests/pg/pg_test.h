@@ -34,6 +34,7 @@ int books_reset(void **state);
 /* ---- the second connection ---- */
 
 extern struct pay_pg *books;                        /* as the owner role */
+extern struct pay_pg *watcher;                      /* as the login, which may see and end others' sessions */
 
 struct pay_pg *connect_as(enum pay_pg_role role);
 void sql(struct pay_pg *pg, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -81,6 +82,10 @@ enum pay_settle_state settle(struct session *session);
 void decide_and_write(struct session *session);
 void moved_on(struct session *session);
 
+/* With the database's words when it isn't so. */
+#define assert_commits(session) assert_committed(settle(session), session)
+#define assert_committed(state, session) assert_commit_state(state, &(session)->error, __FILE__, __LINE__)
+void assert_commit_state(enum pay_settle_state state, const struct pay_error *error, const char *file, int line);
 #define assert_move(expected, actual) assert_moves(expected, actual, __FILE__, __LINE__)
 void assert_moves(enum pay_move expected, const struct pay_error *actual, const char *file, int line);
 

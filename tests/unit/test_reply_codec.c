@@ -14,7 +14,7 @@
 
 #define TEN "abcdefghij"
 #define SIXTY_FOUR TEN TEN TEN TEN TEN TEN "abcd"
-#define DECIDED_AT 1795264272123456     /* 2026-11-21T12:31:12.123456Z */
+#define DECIDED_AT 1795264272123456 /* 2026-11-21T12:31:12.123456Z */
 
 static struct pay_record record_of(const char *value) {
     struct pay_record record = {.position = {1, 3, 1234}};
@@ -28,7 +28,12 @@ static struct pay_record good_record(void) {
 }
 
 static struct pay_account alice(void) {
-    return (struct pay_account){.tenant = "default", .account_id = "alice", .currency = "EUR", .found = true, .balance_minor = 10000, .version = 41};
+    return (struct pay_account){.tenant = "default",
+                                .account_id = "alice",
+                                .currency = "EUR",
+                                .found = true,
+                                .balance_minor = 10000,
+                                .version = 41};
 }
 
 static struct pay_answer decided(const struct pay_record *record, struct pay_account account) {
@@ -44,7 +49,8 @@ static struct pay_answer from_stored(const struct pay_record *record, const stru
 }
 
 /* What else every reply must be: the same each time, one line, read back as what it was made of. */
-static void check_reply(const struct pay_record *record, const struct pay_answer *answer, const char *text, size_t length) {
+static void check_reply(const struct pay_record *record, const struct pay_answer *answer, const char *text,
+                        size_t length) {
     char again[PAY_REPLY_TEXT_MAX];
     memset(again, 0x5a, sizeof again);
     assert_int_equal(pay_reply_format(record, answer, again, sizeof again), length);
@@ -77,7 +83,8 @@ static void check_reply(const struct pay_record *record, const struct pay_answer
 static void expect_reply(const struct pay_record *record, const struct pay_answer *answer, const char *expected) {
     char text[PAY_REPLY_TEXT_MAX];
     size_t length = pay_reply_format(record, answer, text, sizeof text);
-    if (length != strlen(expected) || memcmp(text, expected, length) != 0) fail_msg("got\n%.*s\nexpected\n%s", (int)length, text, expected);
+    if (length != strlen(expected) || memcmp(text, expected, length) != 0)
+        fail_msg("got\n%.*s\nexpected\n%s", (int)length, text, expected);
     check_reply(record, answer, text, length);
 }
 
@@ -88,9 +95,12 @@ static void a_paid_reply_carries_the_decision(void **state) {
     struct pay_record record = good_record();
     struct pay_answer answer = decided(&record, alice());
     expect_reply(&record, &answer,
-                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"paid\",\"reason\":null,\"duplicate\":false,"
-                 "\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_after_minor\":8750,\"account_version\":42,"
-                 "\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-21T12:31:12.123456Z\",\"stored\":null,\"metadata\":null}");
+                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"paid\","
+                 "\"reason\":null,\"duplicate\":false,"
+                 "\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_after_minor\":8750,"
+                 "\"account_version\":42,"
+                 "\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-21T12:31:12.123456Z\","
+                 "\"stored\":null,\"metadata\":null}");
 }
 
 static void a_declined_reply_carries_the_balance_it_was_judged_by(void **state) {
@@ -101,9 +111,12 @@ static void a_declined_reply_carries_the_balance_it_was_judged_by(void **state) 
     account.floor_minor = -1256;
     struct pay_answer answer = decided(&record, account);
     expect_reply(&record, &answer,
-                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"declined\",\"reason\":\"insufficient_funds\","
-                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_after_minor\":-7,"
-                 "\"account_version\":42,\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-21T12:31:12.123456Z\","
+                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"declined\","
+                 "\"reason\":\"insufficient_funds\","
+                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_"
+                 "after_minor\":-7,"
+                 "\"account_version\":42,\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-"
+                 "21T12:31:12.123456Z\","
                  "\"stored\":null,\"metadata\":null}");
 }
 
@@ -112,9 +125,12 @@ static void an_unknown_account_has_neither_balance_nor_version(void **state) {
     struct pay_record record = good_record();
     struct pay_answer answer = decided(&record, (struct pay_account){.found = false});
     expect_reply(&record, &answer,
-                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"declined\",\"reason\":\"unknown_account\","
-                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_after_minor\":null,"
-                 "\"account_version\":null,\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-21T12:31:12.123456Z\","
+                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"declined\","
+                 "\"reason\":\"unknown_account\","
+                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_"
+                 "after_minor\":null,"
+                 "\"account_version\":null,\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-"
+                 "11-21T12:31:12.123456Z\","
                  "\"stored\":null,\"metadata\":null}");
 }
 
@@ -122,13 +138,17 @@ static void a_duplicate_carries_the_stored_decision_and_its_position(void **stat
     (void)state;
     struct pay_record first = good_record();
     struct pay_answer stored = decided(&first, alice());
-    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"metadata\":{\"copy\":2}}");
+    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,"
+                                         "\"currency\":\"EUR\",\"metadata\":{\"copy\":2}}");
     record.position = (struct pay_position){2, 3, 9};
     struct pay_answer answer = from_stored(&record, &stored.decision);
     expect_reply(&record, &answer,
-                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"paid\",\"reason\":null,\"duplicate\":true,"
-                 "\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_after_minor\":8750,\"account_version\":42,"
-                 "\"position\":\"2-3-9\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-21T12:31:12.123456Z\",\"stored\":null,"
+                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"paid\","
+                 "\"reason\":null,\"duplicate\":true,"
+                 "\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_after_minor\":8750,"
+                 "\"account_version\":42,"
+                 "\"position\":\"2-3-9\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-21T12:31:12.123456Z\","
+                 "\"stored\":null,"
                  "\"metadata\":{\"copy\":2}}");
 }
 
@@ -136,14 +156,19 @@ static void a_conflict_shows_what_was_asked_and_what_is_stored(void **state) {
     (void)state;
     struct pay_record first = good_record();
     struct pay_answer stored = decided(&first, alice());
-    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"bob\",\"amount_minor\":1,\"currency\":\"USD\",\"metadata\":{\"a\":[]}}");
+    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"bob\",\"amount_minor\":1,\"currency\":"
+                                         "\"USD\",\"metadata\":{\"a\":[]}}");
     record.position.offset = 1300;
     struct pay_answer answer = from_stored(&record, &stored.decision);
     expect_reply(&record, &answer,
-                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"conflict\",\"reason\":\"account_id_differs\","
-                 "\"duplicate\":false,\"account_id\":\"bob\",\"amount_minor\":1,\"currency\":\"USD\",\"balance_after_minor\":null,"
-                 "\"account_version\":null,\"position\":\"1-3-1300\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-21T12:31:12.123456Z\","
-                 "\"stored\":{\"attempt\":1,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"outcome\":\"paid\"},"
+                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"conflict\","
+                 "\"reason\":\"account_id_differs\","
+                 "\"duplicate\":false,\"account_id\":\"bob\",\"amount_minor\":1,\"currency\":\"USD\",\"balance_after_"
+                 "minor\":null,"
+                 "\"account_version\":null,\"position\":\"1-3-1300\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-"
+                 "11-21T12:31:12.123456Z\","
+                 "\"stored\":{\"attempt\":1,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\","
+                 "\"outcome\":\"paid\"},"
                  "\"metadata\":{\"a\":[]}}");
 }
 
@@ -151,13 +176,18 @@ static void a_conflict_with_a_decline_says_declined(void **state) {
     (void)state;
     struct pay_record first = good_record();
     struct pay_answer stored = decided(&first, (struct pay_account){.found = false});
-    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1251,\"currency\":\"EUR\"}");
+    struct pay_record record =
+        record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1251,\"currency\":\"EUR\"}");
     struct pay_answer answer = from_stored(&record, &stored.decision);
     expect_reply(&record, &answer,
-                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"conflict\",\"reason\":\"amount_minor_differs\","
-                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1251,\"currency\":\"EUR\",\"balance_after_minor\":null,"
-                 "\"account_version\":null,\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-21T12:31:12.123456Z\","
-                 "\"stored\":{\"attempt\":1,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"outcome\":\"declined\"},"
+                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":1,\"outcome\":\"conflict\","
+                 "\"reason\":\"amount_minor_differs\","
+                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1251,\"currency\":\"EUR\",\"balance_"
+                 "after_minor\":null,"
+                 "\"account_version\":null,\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-"
+                 "11-21T12:31:12.123456Z\","
+                 "\"stored\":{\"attempt\":1,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\","
+                 "\"outcome\":\"declined\"},"
                  "\"metadata\":null}");
 }
 
@@ -165,40 +195,53 @@ static void already_paid_shows_that_payment(void **state) {
     (void)state;
     struct pay_record first = good_record();
     struct pay_answer stored = decided(&first, alice());
-    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"attempt\":3,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\"}");
+    stored.decision.attempt = 2;
+    struct pay_record record = record_of(
+        "{\"order_id\":\"o-1\",\"attempt\":3,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\"}");
     struct pay_answer answer;
     pay_answer_already_paid(&stored.decision, &answer);
     expect_reply(&record, &answer,
-                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":3,\"outcome\":\"conflict\",\"reason\":\"already_paid\","
-                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_after_minor\":null,"
-                 "\"account_version\":null,\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-11-21T12:31:12.123456Z\","
-                 "\"stored\":{\"attempt\":1,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"outcome\":\"paid\"},"
+                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":3,\"outcome\":\"conflict\","
+                 "\"reason\":\"already_paid\","
+                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_"
+                 "after_minor\":null,"
+                 "\"account_version\":null,\"position\":\"1-3-1234\",\"original\":\"1-3-1234\",\"decided_at\":\"2026-"
+                 "11-21T12:31:12.123456Z\","
+                 "\"stored\":{\"attempt\":2,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\","
+                 "\"outcome\":\"paid\"},"
                  "\"metadata\":null}");
 }
 
 static void an_attempt_out_of_sequence_keeps_what_was_asked(void **state) {
     (void)state;
-    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"attempt\":2,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"metadata\":{ \"a\" : 1 }}");
+    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"attempt\":2,\"account_id\":\"alice\",\"amount_"
+                                         "minor\":1250,\"currency\":\"EUR\",\"metadata\":{ \"a\" : 1 }}");
     struct pay_answer answer;
     pay_answer_from_refusal(PAY_ATTEMPT_OUT_OF_SEQUENCE, PAY_FIELD_NONE, DECIDED_AT, &answer);
     expect_reply(&record, &answer,
-                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":2,\"outcome\":\"invalid\",\"reason\":\"attempt_out_of_sequence\","
-                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_after_minor\":null,"
-                 "\"account_version\":null,\"position\":\"1-3-1234\",\"original\":null,\"decided_at\":\"2026-11-21T12:31:12.123456Z\","
+                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":\"o-1\",\"attempt\":2,\"outcome\":\"invalid\","
+                 "\"reason\":\"attempt_out_of_sequence\","
+                 "\"duplicate\":false,\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"balance_"
+                 "after_minor\":null,"
+                 "\"account_version\":null,\"position\":\"1-3-1234\",\"original\":null,\"decided_at\":\"2026-11-21T12:"
+                 "31:12.123456Z\","
                  "\"stored\":null,\"metadata\":{\"a\":1}}");
 }
 
 static void a_bad_field_is_named_behind_the_reason_and_nothing_is_echoed(void **state) {
     (void)state;
-    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":0,\"currency\":\"EUR\",\"metadata\":{\"a\":1}}");
+    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":0,"
+                                         "\"currency\":\"EUR\",\"metadata\":{\"a\":1}}");
     struct pay_answer answer;
     pay_answer_from_refusal(record.invalid, record.invalid_field, DECIDED_AT, &answer);
-    expect_reply(&record, &answer,
-                 "{\"schema\":1,\"tenant\":\"default\",\"order_id\":null,\"attempt\":null,\"outcome\":\"invalid\",\"reason\":\"bad_field\","
-                 "\"field\":\"amount_minor\",\"duplicate\":false,\"account_id\":null,\"amount_minor\":null,\"currency\":null,"
-                 "\"balance_after_minor\":null,\"account_version\":null,\"position\":\"1-3-1234\",\"original\":null,"
-                 "\"decided_at\":\"2026-11-21T12:31:12.123456Z\",\"stored\":null,\"metadata\":null}");
-    answer.field = PAY_FIELD_NONE;      /* a refusal row changed by hand stops nobody */
+    expect_reply(
+        &record, &answer,
+        "{\"schema\":1,\"tenant\":\"default\",\"order_id\":null,\"attempt\":null,\"outcome\":\"invalid\",\"reason\":"
+        "\"bad_field\","
+        "\"field\":\"amount_minor\",\"duplicate\":false,\"account_id\":null,\"amount_minor\":null,\"currency\":null,"
+        "\"balance_after_minor\":null,\"account_version\":null,\"position\":\"1-3-1234\",\"original\":null,"
+        "\"decided_at\":\"2026-11-21T12:31:12.123456Z\",\"stored\":null,\"metadata\":null}");
+    answer.field = PAY_FIELD_NONE; /* a refusal row changed by hand stops nobody */
     char text[PAY_REPLY_TEXT_MAX];
     size_t length = pay_reply_format(&record, &answer, text, sizeof text);
     text[length - 1] = '\0';
@@ -210,15 +253,19 @@ static void other_refusals_show_no_content(void **state) {
     static const enum pay_reason reasons[] = {PAY_TOO_LARGE, PAY_MALFORMED_JSON, PAY_BAD_TENANT, PAY_KEY_MISMATCH};
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
         /* Even where today's parser reads a request out of the bytes: the refusal on file is the answer. */
-        struct pay_record record = good_record();
+        struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,"
+                                             "\"currency\":\"EUR\",\"metadata\":{\"a\":1}}");
         if (reasons[i] == PAY_BAD_TENANT) record.tenant[0] = '\0';
         struct pay_answer answer;
         char expected[600];
         pay_answer_from_refusal(reasons[i], PAY_FIELD_NONE, DECIDED_AT, &answer);
         snprintf(expected, sizeof expected,
-                 "{\"schema\":1,\"tenant\":%s,\"order_id\":null,\"attempt\":null,\"outcome\":\"invalid\",\"reason\":\"%s\",\"duplicate\":false,"
-                 "\"account_id\":null,\"amount_minor\":null,\"currency\":null,\"balance_after_minor\":null,\"account_version\":null,"
-                 "\"position\":\"1-3-1234\",\"original\":null,\"decided_at\":\"2026-11-21T12:31:12.123456Z\",\"stored\":null,\"metadata\":null}",
+                 "{\"schema\":1,\"tenant\":%s,\"order_id\":null,\"attempt\":null,\"outcome\":\"invalid\",\"reason\":\"%"
+                 "s\",\"duplicate\":false,"
+                 "\"account_id\":null,\"amount_minor\":null,\"currency\":null,\"balance_after_minor\":null,\"account_"
+                 "version\":null,"
+                 "\"position\":\"1-3-1234\",\"original\":null,\"decided_at\":\"2026-11-21T12:31:12.123456Z\","
+                 "\"stored\":null,\"metadata\":null}",
                  reasons[i] == PAY_BAD_TENANT ? "null" : "\"default\"", pay_reason_name(reasons[i]));
         expect_reply(&record, &answer, expected);
     }
@@ -228,21 +275,24 @@ static void other_refusals_show_no_content(void **state) {
 
 static void metadata_is_embedded_as_sent_without_whitespace_between_tokens(void **state) {
     (void)state;
-    struct pay_record record = record_of(
-        "{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"metadata\":\n{ \"a b\" :\t\" x\\\" y \\\\\" ,\r\n"
-        "\"n\":[ 1.50 , -0 , 1E400,99999999999999999999 ],\"u\":\"\\u00e9\xc3\xa9 \\n\" , \"e\" : { } }\n}");
+    struct pay_record record =
+        record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\","
+                  "\"metadata\":\n{ \"a b\" :\t\" x\\\" y \\\\\" ,\r\n"
+                  "\"n\":[ 1.50 , -0 , 1E400,99999999999999999999 ],\"u\":\"\\u00e9\xc3\xa9 \\n\" , \"e\" : { } }\n}");
     struct pay_answer answer = decided(&record, alice());
     char text[PAY_REPLY_TEXT_MAX];
     size_t length = pay_reply_format(&record, &answer, text, sizeof text);
     static const char tail[] =
-        ",\"metadata\":{\"a b\":\" x\\\" y \\\\\",\"n\":[1.50,-0,1E400,99999999999999999999],\"u\":\"\\u00e9\xc3\xa9 \\n\",\"e\":{}}}";
+        ",\"metadata\":{\"a b\":\" x\\\" y \\\\\",\"n\":[1.50,-0,1E400,99999999999999999999],\"u\":\"\\u00e9\xc3\xa9 "
+        "\\n\",\"e\":{}}}";
     assert_memory_equal(text + length - strlen(tail), tail, strlen(tail));
     check_reply(&record, &answer, text, length);
 }
 
 static void balances_of_any_size_are_read_back_beside_numbers_of_no_size(void **state) {
     (void)state;
-    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"metadata\":{\"a\":1e400}}");
+    struct pay_record record = record_of("{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,"
+                                         "\"currency\":\"EUR\",\"metadata\":{\"a\":1e400}}");
     struct pay_answer answer = decided(&record, alice());
     static const int64_t balances[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 999999999999999999, INT64_MAX};
     for (size_t i = 0; i < sizeof balances / sizeof *balances; i++) {
@@ -261,16 +311,32 @@ static void the_largest_reply_fits_into_its_buffer(void **state) {
     memcpy(metadata + sizeof metadata - 3, "\"}", 3);
     struct pay_record record = {.position = {INT64_MAX, INT32_MAX, INT64_MAX},
                                 .tenant = SIXTY_FOUR,
-                                .request = {.order_id = SIXTY_FOUR, .account_id = SIXTY_FOUR, .currency = "EUR", .attempt = 99,
-                                            .amount_minor = PAY_AMOUNT_MAX, .metadata = metadata, .metadata_length = PAY_METADATA_MAX}};
-    struct pay_decision stored = {.attempt = 99, .account_id = SIXTY_FOUR, .currency = "USD", .amount_minor = PAY_AMOUNT_MAX,
-                                  .outcome = PAY_DECLINED, .reason = PAY_INSUFFICIENT_FUNDS, .has_account = true,
-                                  .balance_after_minor = INT64_MIN, .account_version = INT64_MIN,
-                                  .position = {INT64_MAX, INT32_MAX, INT64_MAX}, .decided_at_us = INT64_MIN};
+                                .request = {.order_id = SIXTY_FOUR,
+                                            .account_id = SIXTY_FOUR,
+                                            .currency = "EUR",
+                                            .attempt = 99,
+                                            .amount_minor = PAY_AMOUNT_MAX,
+                                            .metadata = metadata,
+                                            .metadata_length = PAY_METADATA_MAX}};
+    struct pay_decision stored = {.attempt = 99,
+                                  .account_id = SIXTY_FOUR,
+                                  .currency = "USD",
+                                  .amount_minor = PAY_AMOUNT_MAX,
+                                  .outcome = PAY_DECLINED,
+                                  .reason = PAY_INSUFFICIENT_FUNDS,
+                                  .has_account = true,
+                                  .balance_after_minor = INT64_MIN,
+                                  .account_version = INT64_MIN,
+                                  .position = {INT64_MAX, INT32_MAX, INT64_MAX},
+                                  .decided_at_us = INT64_MIN};
     for (enum pay_outcome outcome = PAY_PAID; outcome < PAY_OUTCOME_COUNT; outcome++)
         for (enum pay_reason reason = PAY_REASON_NONE; reason < PAY_REASON_COUNT; reason++) {
-            struct pay_answer answer = {.outcome = outcome, .reason = reason, .field = reason == PAY_BAD_FIELD ? PAY_FIELD_AMOUNT_MINOR : PAY_FIELD_NONE,
-                                        .duplicate = outcome <= PAY_DECLINED, .has_decision = outcome != PAY_INVALID, .decided_at_us = INT64_MIN};
+            struct pay_answer answer = {.outcome = outcome,
+                                        .reason = reason,
+                                        .field = reason == PAY_BAD_FIELD ? PAY_FIELD_AMOUNT_MINOR : PAY_FIELD_NONE,
+                                        .duplicate = outcome <= PAY_DECLINED,
+                                        .has_decision = outcome != PAY_INVALID,
+                                        .decided_at_us = INT64_MIN};
             if (answer.has_decision) answer.decision = stored;
             size_t length = pay_reply_format(&record, &answer, text, sizeof text);
             assert_in_range(length, 1, PAY_REPLY_TEXT_MAX);
@@ -281,7 +347,8 @@ static void the_largest_reply_fits_into_its_buffer(void **state) {
 static void the_same_answer_made_again_from_rows_gives_the_same_bytes(void **state) {
     (void)state;
     static const char *const values[] = {
-        "{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"metadata\":{\"b\" : 1}}",
+        "{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\",\"metadata\":{\"b\" "
+        ": 1}}",
         "{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":99999,\"currency\":\"EUR\"}",
         "{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"USD\"}"};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
@@ -311,7 +378,8 @@ static void random_replies_are_read_back_as_what_they_were_made_of(void **state)
     random_state = 20261121;
     for (int i = 0; i < 20000; i++) {
         struct pay_record record = good_record();
-        record.position = (struct pay_position){(random_number() & INT64_MAX) | 1, (int32_t)(random_bits() & INT32_MAX), random_number() & INT64_MAX};
+        record.position = (struct pay_position){(random_number() & INT64_MAX) | 1, (int32_t)(random_bits() & INT32_MAX),
+                                                random_number() & INT64_MAX};
         record.request.attempt = (int32_t)(1 + random_bits() % PAY_ATTEMPT_MAX);
         record.request.amount_minor = 1 + random_number() % PAY_AMOUNT_MAX;
         if (record.request.amount_minor < 1) record.request.amount_minor = 1;
@@ -319,12 +387,18 @@ static void random_replies_are_read_back_as_what_they_were_made_of(void **state)
                                     .reason = (enum pay_reason)(random_bits() % PAY_REASON_COUNT),
                                     .duplicate = random_bits() % 2 == 0,
                                     .decided_at_us = random_number()};
-        answer.field = answer.reason == PAY_BAD_FIELD ? (enum pay_field)(1 + random_bits() % (PAY_FIELD_COUNT - 1)) : PAY_FIELD_NONE;
+        answer.field = answer.reason == PAY_BAD_FIELD ? (enum pay_field)(1 + random_bits() % (PAY_FIELD_COUNT - 1))
+                                                      : PAY_FIELD_NONE;
         answer.has_decision = answer.outcome != PAY_INVALID;
         if (answer.has_decision) {
-            answer.decision = (struct pay_decision){.attempt = 1, .account_id = "bob", .currency = "USD", .amount_minor = 5,
-                                                    .outcome = PAY_PAID, .has_account = random_bits() % 2 == 0,
-                                                    .balance_after_minor = random_number(), .account_version = random_number(),
+            answer.decision = (struct pay_decision){.attempt = 1,
+                                                    .account_id = "bob",
+                                                    .currency = "USD",
+                                                    .amount_minor = 5,
+                                                    .outcome = PAY_PAID,
+                                                    .has_account = random_bits() % 2 == 0,
+                                                    .balance_after_minor = random_number(),
+                                                    .account_version = random_number(),
                                                     .position = {1, 2, random_number() & INT64_MAX}};
         }
         char text[PAY_REPLY_TEXT_MAX];
@@ -334,10 +408,23 @@ static void random_replies_are_read_back_as_what_they_were_made_of(void **state)
 
 /* ---- reading what others wrote ---- */
 
-static const char *const members[] = {
-    "\"schema\":1", "\"tenant\":\"default\"", "\"order_id\":\"o-1\"", "\"attempt\":1", "\"outcome\":\"paid\"", "\"reason\":null", "\"duplicate\":false",
-    "\"account_id\":\"alice\"", "\"amount_minor\":1250", "\"currency\":\"EUR\"", "\"balance_after_minor\":8750", "\"account_version\":42",
-    "\"position\":\"1-3-1234\"", "\"original\":\"1-3-1234\"", "\"decided_at\":\"2026-11-21T12:31:12.123456Z\"", "\"stored\":null", "\"metadata\":null"};
+static const char *const members[] = {"\"schema\":1",
+                                      "\"tenant\":\"default\"",
+                                      "\"order_id\":\"o-1\"",
+                                      "\"attempt\":1",
+                                      "\"outcome\":\"paid\"",
+                                      "\"reason\":null",
+                                      "\"duplicate\":false",
+                                      "\"account_id\":\"alice\"",
+                                      "\"amount_minor\":1250",
+                                      "\"currency\":\"EUR\"",
+                                      "\"balance_after_minor\":8750",
+                                      "\"account_version\":42",
+                                      "\"position\":\"1-3-1234\"",
+                                      "\"original\":\"1-3-1234\"",
+                                      "\"decided_at\":\"2026-11-21T12:31:12.123456Z\"",
+                                      "\"stored\":null",
+                                      "\"metadata\":null"};
 #define MEMBERS (sizeof members / sizeof *members)
 
 /* The usual reply with member `index` replaced; "" leaves it out. */
@@ -382,15 +469,50 @@ static void a_missing_member_makes_no_reply(void **state) {
 
 static void a_member_of_the_wrong_kind_makes_no_reply(void **state) {
     (void)state;
-    static const char *const bad[] = {
-        "\"schema\":2", "\"schema\":\"1\"", "\"schema\":null", "\"tenant\":\"\"", "\"tenant\":\"a b\"", "\"tenant\":1", "\"order_id\":\"\"",
-        "\"order_id\":[]", "\"attempt\":0", "\"attempt\":100", "\"attempt\":\"1\"", "\"attempt\":1.0", "\"outcome\":null", "\"outcome\":\"Paid\"",
-        "\"outcome\":1", "\"reason\":\"\"", "\"reason\":\"no_such\"", "\"reason\":1", "\"duplicate\":null", "\"duplicate\":0",
-        "\"account_id\":\"a b\"", "\"account_id\":1", "\"amount_minor\":0", "\"amount_minor\":9007199254740992", "\"amount_minor\":\"1\"",
-        "\"amount_minor\":1.5", "\"currency\":\"eur\"", "\"currency\":1", "\"balance_after_minor\":1.0", "\"balance_after_minor\":null",
-        "\"balance_after_minor\":9223372036854775808", "\"account_version\":\"1\"", "\"account_version\":null", "\"position\":null",
-        "\"position\":\"1-3\"", "\"position\":\"1-3--1\"", "\"position\":1", "\"original\":\"\"", "\"original\":1", "\"decided_at\":null",
-        "\"decided_at\":\"2026-11-21\"", "\"decided_at\":1", "\"stored\":null,\"field\":\"no_such\"", "\"stored\":null,\"stored\":null"};
+    static const char *const bad[] = {"\"schema\":2",
+                                      "\"schema\":\"1\"",
+                                      "\"schema\":null",
+                                      "\"tenant\":\"\"",
+                                      "\"tenant\":\"a b\"",
+                                      "\"tenant\":1",
+                                      "\"order_id\":\"\"",
+                                      "\"order_id\":[]",
+                                      "\"attempt\":0",
+                                      "\"attempt\":100",
+                                      "\"attempt\":\"1\"",
+                                      "\"attempt\":1.0",
+                                      "\"outcome\":null",
+                                      "\"outcome\":\"Paid\"",
+                                      "\"outcome\":1",
+                                      "\"reason\":\"\"",
+                                      "\"reason\":\"no_such\"",
+                                      "\"reason\":1",
+                                      "\"duplicate\":null",
+                                      "\"duplicate\":0",
+                                      "\"account_id\":\"a b\"",
+                                      "\"account_id\":1",
+                                      "\"amount_minor\":0",
+                                      "\"amount_minor\":9007199254740992",
+                                      "\"amount_minor\":\"1\"",
+                                      "\"amount_minor\":1.5",
+                                      "\"currency\":\"eur\"",
+                                      "\"currency\":1",
+                                      "\"balance_after_minor\":1.0",
+                                      "\"balance_after_minor\":null",
+                                      "\"balance_after_minor\":9223372036854775808",
+                                      "\"account_version\":\"1\"",
+                                      "\"account_version\":null",
+                                      "\"position\":null",
+                                      "\"position\":\"1-3\"",
+                                      "\"position\":\"1-3--1\"",
+                                      "\"position\":1",
+                                      "\"original\":\"\"",
+                                      "\"original\":1",
+                                      "\"decided_at\":null",
+                                      "\"decided_at\":\"2026-11-21\"",
+                                      "\"decided_at\":1",
+                                      "\"stored\":null,\"field\":\"no_such\"",
+                                      "\"stored\":null,\"stored\":null"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct pay_reply reply;
         if (parse_with(index_of(bad[i]), bad[i], &reply)) fail_msg("taken: %s", bad[i]);
@@ -399,21 +521,31 @@ static void a_member_of_the_wrong_kind_makes_no_reply(void **state) {
 
 static void members_may_be_null_where_the_contract_says_so(void **state) {
     (void)state;
-    static const char *const good[] = {"\"tenant\":null", "\"order_id\":null", "\"attempt\":null", "\"account_id\":null", "\"amount_minor\":null",
-                                       "\"currency\":null", "\"original\":null", "\"reason\":\"already_paid\"", "\"duplicate\":true",
-                                       "\"balance_after_minor\":null,\"x\":1", "\"stored\":null,\"field\":null", "\"stored\":{},\"field\":\"currency\""};
+    static const char *const good[] = {"\"tenant\":null",
+                                       "\"order_id\":null",
+                                       "\"attempt\":null",
+                                       "\"account_id\":null",
+                                       "\"amount_minor\":null",
+                                       "\"currency\":null",
+                                       "\"original\":null",
+                                       "\"reason\":\"already_paid\"",
+                                       "\"duplicate\":true",
+                                       "\"balance_after_minor\":null,\"x\":1",
+                                       "\"stored\":null,\"field\":null",
+                                       "\"stored\":{},\"field\":\"currency\""};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct pay_reply reply;
-        bool half = strncmp(good[i], "\"balance", 8) == 0;      /* balance and version are null together */
+        bool half = strncmp(good[i], "\"balance", 8) == 0; /* balance and version are null together */
         assert_int_equal(parse_with(index_of(good[i]), good[i], &reply), !half);
     }
 }
 
 static void null_stands_in_no_missing_members_place(void **state) {
     (void)state;
-    static const char text[] = "{\"schema\":1,\"tenant\":null,\"order_id\":null,\"attempt\":null,\"outcome\":\"invalid\",\"reason\":null,"
-                               "\"duplicate\":false,\"account_id\":null,\"amount_minor\":null,\"currency\":null,\"balance_after_minor\":null,"
-                               "\"position\":\"1-3-1234\",\"original\":null,\"decided_at\":\"2026-11-21T12:31:12.123456Z\"";
+    static const char text[] =
+        "{\"schema\":1,\"tenant\":null,\"order_id\":null,\"attempt\":null,\"outcome\":\"invalid\",\"reason\":null,"
+        "\"duplicate\":false,\"account_id\":null,\"amount_minor\":null,\"currency\":null,\"balance_after_minor\":null,"
+        "\"position\":\"1-3-1234\",\"original\":null,\"decided_at\":\"2026-11-21T12:31:12.123456Z\"";
     struct pay_reply reply;
     char whole[600];
     snprintf(whole, sizeof whole, "%s,\"account_version\":null}", text);
@@ -427,7 +559,8 @@ static void bytes_that_are_no_reply_are_refused(void **state) {
     (void)state;
     static const char *const texts[] = {"", "{}", "[]", "{", "null", "\xff", "\xef\xbb\xbf{}"};
     struct pay_reply reply;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) assert_false(pay_reply_parse(texts[i], strlen(texts[i]), &reply));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        assert_false(pay_reply_parse(texts[i], strlen(texts[i]), &reply));
     assert_false(pay_reply_parse(NULL, 0, &reply));
     char large[PAY_VALUE_MAX + 1];
     memset(large, ' ', sizeof large);
@@ -477,7 +610,7 @@ static void negative_and_far_times_are_safe(void **state) {
 static void every_day_of_eight_centuries_follows_the_one_before(void **state) {
     (void)state;
     static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int64_t day = -135140;      /* 1600-01-01 */
+    int64_t day = -135140; /* 1600-01-01 */
     for (int year = 1600; year < 2400; year++)
         for (int month = 1; month <= 12; month++) {
             bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -504,8 +637,13 @@ static void random_times_come_back(void **state) {
 
 static void shorter_fractions_are_read_too(void **state) {
     (void)state;
-    static const struct { const char *text; int64_t expected; } vectors[] = {
-        {"1970-01-01T00:00:01Z", 1000000}, {"1970-01-01T00:00:00.1Z", 100000}, {"1970-01-01T00:00:00.00001Z", 10}, {"1969-12-31T23:59:59.5Z", -500000}};
+    static const struct {
+        const char *text;
+        int64_t expected;
+    } vectors[] = {{"1970-01-01T00:00:01Z", 1000000},
+                   {"1970-01-01T00:00:00.1Z", 100000},
+                   {"1970-01-01T00:00:00.00001Z", 10},
+                   {"1969-12-31T23:59:59.5Z", -500000}};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
         int64_t microseconds;
         assert_true(pay_time_parse(vectors[i].text, strlen(vectors[i].text), &microseconds));
@@ -515,16 +653,56 @@ static void shorter_fractions_are_read_too(void **state) {
 
 static void what_is_no_time_is_refused(void **state) {
     (void)state;
-    static const char *const bad[] = {
-        "", "2026", "2026-11-21", "2026-11-21T12:31:12", "2026-11-21T12:31:12z", "2026-11-21t12:31:12Z", "2026-11-21 12:31:12Z",
-        "2026-11-21T12:31:12+00:00", "2026-11-21T12:31:12.Z", "2026-11-21T12:31:12.1234567Z", "2026-11-21T12:31:12.123456ZZ", "2026-11-21T12:31:12.12345 Z",
-        "2026-00-21T12:31:12Z", "2026-13-21T12:31:12Z", "2026-11-00T12:31:12Z", "2026-11-31T12:31:12Z", "2026-04-31T12:31:12Z", "2026-06-31T12:31:12Z",
-        "2026-09-31T12:31:12Z", "2026-01-32T12:31:12Z", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2000-02-30T00:00:00Z", "2024-02-30T00:00:00Z",
-        "2026-11-21T24:00:00Z", "2026-11-21T12:60:00Z", "2026-11-21T23:59:60Z", "2026-1-21T12:31:12Z", "2026-11-1T12:31:12Z", "2026-11-21T1:31:12Z",
-        "2026-11-21T12:3:12Z", "2026-11-21T12:31:1Z", "202-11-21T12:31:12Z", "20266-11-21T12:31:12Z", "+2026-11-21T12:31:12Z", "+002026-11-21T12:31:12Z",
-        "-000000-01-01T00:00:00Z", "-2026-01-01T00:00:00Z", "+009999-12-31T23:59:59Z", "+294247-01-10T04:00:54.775808Z", "+294248-01-01T00:00:00Z",
-        "+999999-12-31T23:59:59Z", "-290308-12-21T19:59:05.224191Z", "-999999-01-01T00:00:00Z", "+0100000-01-01T00:00:00Z", "2026/11/21T12:31:12Z",
-        "2026-11-21T12.31.12Z", "x", "2026-11-21T-1:31:12Z", "2026-11-:1T12:31:12Z"};
+    static const char *const bad[] = {"",
+                                      "2026",
+                                      "2026-11-21",
+                                      "2026-11-21T12:31:12",
+                                      "2026-11-21T12:31:12z",
+                                      "2026-11-21t12:31:12Z",
+                                      "2026-11-21 12:31:12Z",
+                                      "2026-11-21T12:31:12+00:00",
+                                      "2026-11-21T12:31:12.Z",
+                                      "2026-11-21T12:31:12.1234567Z",
+                                      "2026-11-21T12:31:12.123456ZZ",
+                                      "2026-11-21T12:31:12.12345 Z",
+                                      "2026-00-21T12:31:12Z",
+                                      "2026-13-21T12:31:12Z",
+                                      "2026-11-00T12:31:12Z",
+                                      "2026-11-31T12:31:12Z",
+                                      "2026-04-31T12:31:12Z",
+                                      "2026-06-31T12:31:12Z",
+                                      "2026-09-31T12:31:12Z",
+                                      "2026-01-32T12:31:12Z",
+                                      "2026-02-29T00:00:00Z",
+                                      "2100-02-29T00:00:00Z",
+                                      "2000-02-30T00:00:00Z",
+                                      "2024-02-30T00:00:00Z",
+                                      "2026-11-21T24:00:00Z",
+                                      "2026-11-21T12:60:00Z",
+                                      "2026-11-21T23:59:60Z",
+                                      "2026-1-21T12:31:12Z",
+                                      "2026-11-1T12:31:12Z",
+                                      "2026-11-21T1:31:12Z",
+                                      "2026-11-21T12:3:12Z",
+                                      "2026-11-21T12:31:1Z",
+                                      "202-11-21T12:31:12Z",
+                                      "20266-11-21T12:31:12Z",
+                                      "+2026-11-21T12:31:12Z",
+                                      "+002026-11-21T12:31:12Z",
+                                      "-000000-01-01T00:00:00Z",
+                                      "-2026-01-01T00:00:00Z",
+                                      "+009999-12-31T23:59:59Z",
+                                      "+294247-01-10T04:00:54.775808Z",
+                                      "+294248-01-01T00:00:00Z",
+                                      "+999999-12-31T23:59:59Z",
+                                      "-290308-12-21T19:59:05.224191Z",
+                                      "-999999-01-01T00:00:00Z",
+                                      "+0100000-01-01T00:00:00Z",
+                                      "2026/11/21T12:31:12Z",
+                                      "2026-11-21T12.31.12Z",
+                                      "x",
+                                      "2026-11-21T-1:31:12Z",
+                                      "2026-11-:1T12:31:12Z"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int64_t microseconds = 42;
         if (pay_time_parse(bad[i], strlen(bad[i]), &microseconds)) fail_msg("taken: %s", bad[i]);

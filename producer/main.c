@@ -1,0 +1,77 @@
+/*
+ * main.c - paybuf-producer, the intake: POST a payment, get 202 when every in-sync replica of the request log has it.
+ *
+ * Reading order of this folder: http.h (the seam), routes.c (what a call means), payment.c (body to payment), appender.c (what became
+ * of a record), pending.h (the calls on their way), intake.c (the loop).
+ */
+#include "base/listen.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/signals.h"
+#include "codec/request_codec.h"
+#include "kafka/kafka_conf.h"
+#include "kafka/kafka_reaper.h"
+#include "producer/http.h"
+#include "producer/intake.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define CLOSE_MS 5000                   /* librdkafka may hang in closing with the broker down (PITFALLS); everything is durable by then */
+
+static const char examples[] =
+    "  paybuf-producer --config /etc/paybuf/paybuf.conf\n"
+    "  PAYBUF_KAFKA_BOOTSTRAP=127.0.0.1:9092 paybuf-producer --producer.listen=127.0.0.1:8080\n"
+    "  curl -i http://127.0.0.1:8080/v1/payments -H 'Content-Type: application/json' \\\n"
+    "       -d '{\"order_id\":\"o-1\",\"account_id\":\"alice\",\"amount_minor\":1250,\"currency\":\"EUR\"}'\n";
+
+/* A connection is a descriptor; the usual soft limit of 1024 would be reached long before connections_max. */
+static void raise_descriptor_limit(int64_t connections_max) {
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)connections_max + 256;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
+        pay_log(PAY_LOG_WARNING, "only %ld file descriptors allowed: fewer than connections_max connections fit; raise the limit (LimitNOFILE)",
+                (long)limit.rlim_cur);
+    }
+}
+
+/* What can be judged without a broker. */
+static bool check(const struct pay_config *config, char *ret_message, size_t message_size) {
+    struct pay_error error;
+    if (!pay_listen_is_loopback(config->producer_listen)) {
+        snprintf(ret_message, message_size, "refusing to listen on %s: no API keys are configured, so anybody could order payments; "
+                 "set [producer] listen to 127.0.0.1:PORT behind something that authenticates", config->producer_listen);
+        return false;
+    }
+    if (pay_kafka_settings_check(config->kafka, config->kafka_count, &error) == PAY_OK) return true;
+    snprintf(ret_message, message_size, "%s", error.text);
+    return false;
+}
+
+int main(int argc, char **argv) {
+    static struct pay_config config;
+    char version[200], message[512] = "out of memory";
+    enum pay_exit code;
+    snprintf(version, sizeof version, "%s (%s, %s)", PAY_VERSION, pay_kafka_library_version(), pay_http_library_version());
+    const struct pay_program program = {.name = "paybuf-producer", .version = version, .examples = examples, .sample_section = "producer", .check = check,
+                                        .purpose = "the HTTP intake: validates a payment, appends it to Kafka, answers 202 when it is stored"};
+    pay_log_open("paybuf-producer", PAY_LOG_INFO);
+    if (!pay_options_load(&program, argc, argv, &config, &code)) return code;
+    raise_descriptor_limit(config.producer_connections_max);
+    int signals = pay_signals_install();
+    pay_codec_init();
+
+    struct pay_intake *intake = signals >= 0 ? pay_intake_open(&config, signals, message, sizeof message) : NULL;
+    if (intake == NULL) {
+        pay_log(PAY_LOG_ERROR, "can't start: %s", message);
+        return PAY_EXIT_FAILURE;
+    }
+    bool drained = pay_intake_run(intake);
+    pay_intake_close(intake);
+    pay_log(PAY_LOG_INFO, "stopped%s", drained ? "; every call was answered" : "");
+    if (!pay_kafka_reaper_wait(CLOSE_MS)) _exit(PAY_EXIT_OK);
+    return PAY_EXIT_OK;
+}
