@@ -141,6 +141,7 @@ static void tick(struct pay_intake *intake) {
     pay_appender_tick(intake->appender);
     if (now_ms < intake->tick_ms) return;
     intake->tick_ms = now_ms + TICK_MS;
+    pay_appender_run(intake->appender);                 /* should a wake-up ever be lost, it costs a second */
     pay_http_tick(intake->http, now_ms);
     pay_admin_run(intake->admin);
     tell_readiness(intake);
@@ -180,6 +181,7 @@ bool pay_intake_run(struct pay_intake *intake) {
 
 static void log_kafka(void *argument, int level, const char *facility, const char *text) {
     (void)argument;
+    if (strcmp(facility, "CONFWARN") == 0) return;      /* about our own fixed settings */
     pay_log(level <= 3 ? PAY_LOG_WARNING : level <= 4 ? PAY_LOG_INFO : PAY_LOG_DEBUG, "kafka: %s: %s", facility, text);
 }
 

@@ -6,9 +6,13 @@
 
 /* What a member must be; `account` and `adjustment_id` are second names of account_id and id. */
 enum member { TENANT, ACCOUNT, CURRENCY, ID, OPENING, FLOOR };
-static const struct { const char *name; enum member member; } members[] = {
-    {"tenant", TENANT}, {"account_id", ACCOUNT}, {"account", ACCOUNT}, {"currency", CURRENCY},
-    {"id", ID}, {"adjustment_id", ID}, {"opening_minor", OPENING}, {"floor_minor", FLOOR}};
+static const char id_rule[] = "1 to 64 letters, digits and . _ : -";
+static const char adjustment_rule[] = "1 to 120 printable characters without spaces";
+static const char opening_rule[] = "a whole number of minor units, at least 0";
+static const struct { const char *name; enum member member; const char *rule; } members[] = {
+    {"tenant", TENANT, id_rule}, {"account_id", ACCOUNT, id_rule}, {"account", ACCOUNT, id_rule},
+    {"currency", CURRENCY, "three capital letters"}, {"id", ID, adjustment_rule}, {"adjustment_id", ID, adjustment_rule},
+    {"opening_minor", OPENING, opening_rule}, {"floor_minor", FLOOR, "a whole number of minor units"}};
 
 static bool set_text(const json_t *value, bool valid, char *target, size_t size) {
     if (!json_is_string(value) || !valid) return false;
@@ -34,7 +38,7 @@ static bool set(struct opening *opening, const char *name, const json_t *value, 
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         if (strcmp(members[i].name, name) != 0) continue;
         if (set_member(opening, members[i].member, value)) return true;
-        snprintf(ret_why, why_size, "\"%s\" isn't what account open takes", name);
+        snprintf(ret_why, why_size, "\"%s\" must be %s", name, members[i].rule);
         return false;
     }
     snprintf(ret_why, why_size, "there is no member \"%.40s\"; account_id, currency, tenant, floor_minor, opening_minor, id", name);

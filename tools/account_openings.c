@@ -97,7 +97,7 @@ static const char *difference(const struct opening *opening, const struct pay_pg
 static bool take_there(void *argument, const struct pay_pg_row *row) {
     struct making *making = argument;
     size_t index = (size_t)pay_pg_column_int8(row, 0) - 1;
-    char text[256];
+    char text[320];
     const char *why = difference(&making->openings[index], row, text, sizeof text);
     if (why != NULL) refuse(making, &making->openings[index], why);
     making->known[index] = true;

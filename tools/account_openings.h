@@ -27,7 +27,7 @@ struct opening {
 struct openings_result {
     int64_t opened;
     int64_t known;                                  /* were opened by the same adjustment before */
-    char refused[256];                              /* "": none; else why nothing of this batch was done */
+    char refused[320];                              /* "": none; else why nothing of this batch was done */
     int64_t refused_line;
 };
 

@@ -25,7 +25,7 @@ struct adjusting {
     int64_t found_amount_minor;
 
     enum { APPLIED, KNOWN, NOTHING, NO_ACCOUNT, REFUSED } result;
-    char why[256];
+    char why[512];
 };
 
 static bool take_account(void *argument, const struct pay_pg_row *row) {

@@ -1,4 +1,5 @@
 /* cmd_account_show.c - paybuf account show and list. */
+#include "core/outcome.h"
 #include "sql/pay_sql.h"
 #include "tools/account_rows.h"
 #include "tools/account_verbs.h"

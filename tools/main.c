@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CLOSE_MS 500                    /* librdkafka's closing can hang with the broker down; nothing depends on it */
@@ -83,6 +84,11 @@ static bool split(struct globals *globals, int argc, char **argv) {
     return !wrong;
 }
 
+static bool is_pipe(int descriptor) {
+    struct stat about;
+    return fstat(descriptor, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
+}
+
 static enum pay_exit run(const struct command_line *line, struct globals *globals, const struct cli_value *values) {
     static struct tool tool;
     char message[1024];
@@ -95,6 +101,7 @@ static enum pay_exit run(const struct command_line *line, struct globals *global
     enum pay_exit status = line->command->run(&tool, values);
     bool written = out_close(&tool.out);
     pay_kafka_reaper_wait(CLOSE_MS);
+    if (!written && status == PAY_EXIT_OK && is_pipe(STDOUT_FILENO)) return PAY_EXIT_FAILURE;   /* `| head` has seen enough */
     if (!written && status == PAY_EXIT_OK) return tool_fail(&tool, PAY_EXIT_FAILURE, "stdout can't be written; what was printed isn't complete");
     return status;
 }

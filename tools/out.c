@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DUMP (JSON_COMPACT | JSON_ENCODE_ANY)
+#define DUMP (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(6))
 
 bool out_format_from_name(const char *name, enum out_format *ret_format) {
     static const char *const names[] = {[OUT_TABLE] = "table", [OUT_JSON] = "json", [OUT_NDJSON] = "ndjson"};
@@ -186,7 +186,7 @@ static void ndjson_line(struct out *out, json_t *object) {
 
 static void end_section(struct out *out) {
     if (!out->in_list) return;
-    if (out->format == OUT_TABLE) flush_table(out);
+    if (out->format == OUT_TABLE && (out->held_count > 0 || out->rows_began)) flush_table(out);
     if (out->format == OUT_JSON) fputs(out->rows_began ? "\n]" : "]", out->file);
     out->in_list = false;
 }

@@ -59,28 +59,58 @@ static enum pay_move look_at_requests(struct pay_worker *w, int32_t partition, c
     return w->stream->ops->request_bounds(w->stream, partition, &view->request_start, &view->request_end, error);
 }
 
+/*
+ * Is the row still of this owner and epoch? Asked after everything was looked at and before anything is halted: a claimer that
+ * stood still in between judges with an old P, while another session settled and answered beyond it. As long as the row is mine
+ * nobody has moved P. (Found by the simulator: a thawed claimer halted a healthy ledger.)
+ */
+static enum pay_move ask_still_mine(struct pay_worker *w, const struct pay_lane_row *row, bool *ret_mine, struct pay_error *error) {
+    uint32_t count;
+    enum pay_move move = w->ledger->ops->read_rows(w->ledger, w->rows_after, PAY_LANES_MAX, &count, error);
+    if (move != PAY_OK) return move;
+    *ret_mine = false;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pay_lane_row *now = &w->rows_after[i];
+        if (now->partition != row->partition) continue;
+        *ret_mine = now->owner_epoch == row->owner_epoch && memcmp(now->owner, row->owner, sizeof now->owner) == 0;
+    }
+    return PAY_OK;
+}
+
+static void look_again(struct pay_worker *w, struct pay_lane *lane, enum pay_halt suspicion, const char *detail) {
+    pay_lane_suspect(lane, suspicion, w->now_ms);
+    worker_log(w, PAY_WORKER_WARNING, "partition %d looks like %s (%s); looks again in %d s", lane->partition, pay_halt_name(suspicion), detail, PAY_SUSPICION_MS / 1000);
+    if (lane->state == PAY_LANE_OPEN) worker_end_lane(w, lane, w->now_ms + PAY_SUSPICION_MS, "suspicion");
+    else pay_lane_claim_again(lane, w->now_ms + PAY_SUSPICION_MS);
+}
+
+/* A halt that isn't in the row yet. */
+static void halt_by_verdict(struct pay_worker *w, struct pay_lane *lane, const struct pay_lane_row *row, enum pay_halt reason, const char *detail) {
+    struct pay_error error = {.text = "another session took it meanwhile"};
+    bool mine = false;
+    enum pay_move move = ask_still_mine(w, row, &mine, &error);
+    if (move == PAY_OK && mine && reason == PAY_HALT_DATABASE_ROLLED_BACK) {
+        if (lane->state != PAY_LANE_OPEN) pay_lane_claim_again(lane, w->now_ms + PAY_SUSPICION_MS);
+        worker_halt_ledger(w, reason, detail);
+        return;
+    }
+    if (move == PAY_OK && mine) move = w->ledger->ops->halt_lane(w->ledger, lane->partition, row->owner, row->owner_epoch, reason, &error);
+    if (move == PAY_OK && mine) worker_halt_lane(w, lane, reason, detail);
+    else if (move == PAY_SESSION_OVER) worker_end_session(w, &error);
+    else if (lane->state == PAY_LANE_OPEN) worker_end_lane(w, lane, w->now_ms, error.text);
+    else claim_later(w, lane, PAY_AGAIN, &error);
+}
+
 /* Step 4's consequences. True: the lane may be opened. */
 static bool obey(struct pay_worker *w, struct pay_lane *lane, const struct pay_lane_row *row, const struct pay_claim_verdict *verdict, const char *detail) {
-    struct pay_error error = {0};
     switch (verdict->move) {
     case PAY_CLAIM_OPEN: return true;
-    case PAY_CLAIM_LOOK_AGAIN:
-        pay_lane_suspect(lane, verdict->halt, w->now_ms);
-        worker_log(w, PAY_WORKER_WARNING, "partition %d looks like %s (%s); looks again in %d s", lane->partition, pay_halt_name(verdict->halt), detail, PAY_SUSPICION_MS / 1000);
-        if (lane->state == PAY_LANE_OPEN) worker_end_lane(w, lane, w->now_ms + PAY_SUSPICION_MS, "suspicion");
-        else pay_lane_claim_again(lane, w->now_ms + PAY_SUSPICION_MS);
-        return false;
+    case PAY_CLAIM_LOOK_AGAIN: look_again(w, lane, verdict->halt, detail); return false;
     case PAY_CLAIM_HALT: break;
     }
-    if (verdict->halt == PAY_HALT_DATABASE_ROLLED_BACK) {
-        pay_lane_claim_again(lane, w->now_ms + PAY_SUSPICION_MS);
-        worker_halt_ledger(w, verdict->halt, detail);
-        return false;
-    }
-    bool mine_to_halt = row->halted == PAY_HALT_NONE && verdict->halt != PAY_HALT_OTHER_GROUP && verdict->halt != PAY_HALT_OTHER_CLUSTER;
-    if (mine_to_halt && w->ledger->ops->halt_lane(w->ledger, lane->partition, row->owner, row->owner_epoch, verdict->halt, &error) == PAY_SESSION_OVER)
-        worker_end_session(w, &error);
-    worker_halt_lane(w, lane, verdict->halt, detail);
+    bool untouched = row->halted != PAY_HALT_NONE || verdict->halt == PAY_HALT_OTHER_GROUP || verdict->halt == PAY_HALT_OTHER_CLUSTER;
+    if (untouched) worker_halt_lane(w, lane, verdict->halt, detail);    /* in the row already, or none of this worker's business to write */
+    else halt_by_verdict(w, lane, row, verdict->halt, detail);
     return false;
 }
 

@@ -203,8 +203,8 @@ enum pay_move pay_ledger_pg_claim(struct pay_ledger *port, int32_t partition, co
         bool taken = pay_pg_result_rows(results[0]) == 1;
         missing = pay_pg_result_rows(results[1]) == 0;
         if (!missing) move = take_lane(results[taken ? 0 : 1], 0, &row, error);
-        if (move == PAY_OK && !missing && !taken && row.halted == PAY_HALT_NONE) {
-            *error = (struct pay_error){.move = PAY_AGAIN, .text = "the lane's halt was lifted while it was claimed"};
+        if (move == PAY_OK && !missing && !taken && row.halted == PAY_HALT_NONE && row.same_group && row.same_cluster) {
+            *error = (struct pay_error){.move = PAY_AGAIN, .text = "what kept the lane from being taken was lifted while it was claimed"};
             move = PAY_AGAIN;
         }
     }

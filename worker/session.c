@@ -89,8 +89,8 @@ static void scan_reply(void *argument, const struct pay_reply_mark *mark) { pay_
 
 /* Is a reply in the log for something that this database hasn't settled? Reply log first, then P; no lock is held. */
 static enum pay_move compare_with_logs(struct pay_worker *w, bool *ret_rolled_back, int32_t *ret_partition, struct pay_error *error) {
-    static struct pay_lane_row before[PAY_LANES_MAX], after[PAY_LANES_MAX];
-    static struct pay_claim claims[PAY_LANES_MAX];
+    struct pay_lane_row *before = w->rows_before, *after = w->rows_after;
+    struct pay_claim *claims = w->comparisons;
     uint32_t count, count_after;
     enum pay_move move = w->ledger->ops->read_rows(w->ledger, before, PAY_LANES_MAX, &count, error);
     for (uint32_t i = 0; move == PAY_OK && i < count; i++) {
@@ -184,7 +184,7 @@ static void open_stream(struct pay_worker *w) {
         for (uint32_t i = 0; i < w->lane_count; i++) pay_lane_init(&w->lanes[i], (int32_t)i);
         return;
     }
-    worker_log(w, PAY_WORKER_ERROR, "Kafka: %s", error.text);
+    if (w->connect_attempts % 8 == 0) worker_log(w, PAY_WORKER_ERROR, "Kafka: %s; keeps trying", error.text);
     refuse(w, move, &error);
     w->connect_at_ms = w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
 }
@@ -197,7 +197,7 @@ void worker_connect(struct pay_worker *w) {
         if (w->now_ms < w->connect_at_ms) return;
         enum pay_move move = w->ledger->ops->connect(w->ledger, &error);
         if (move != PAY_OK) {
-            worker_log(w, PAY_WORKER_ERROR, "PostgreSQL: %s", error.text);
+            if (w->connect_attempts % 8 == 0) worker_log(w, PAY_WORKER_ERROR, "PostgreSQL: %s; keeps trying", error.text);
             refuse(w, move, &error);
             w->connect_at_ms = w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
             return;

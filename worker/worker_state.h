@@ -51,6 +51,9 @@ struct pay_worker {
     bool comparing;                             /* waiting for replies on the wire before the comparison */
     struct pay_ledger_row books;
 
+    struct pay_lane_row rows_before[PAY_LANES_MAX], rows_after[PAY_LANES_MAX];      /* of comparisons: too large for the stack */
+    struct pay_claim comparisons[PAY_LANES_MAX];
+
     /* lanes, by partition */
     bool joined;                                /* the group has answered once */
     uint32_t lane_count;

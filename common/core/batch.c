@@ -152,11 +152,9 @@ void pay_batch_decide(struct pay_batch *batch, int64_t decided_at_us) {
         bool valid = batch->records[i].invalid == PAY_REASON_NONE;
         const struct pay_decision *known = valid ? batch->orders[batch->order_of[i]].known : NULL;
         struct pay_account *account = valid ? &batch->accounts[batch->account_of[i]] : &nobody;
-        switch (pay_decide(&batch->records[i], known, account, decided_at_us, &batch->answers[i])) {
-        case PAY_VERDICT_STORED: break;
-        case PAY_VERDICT_DECIDED: keep_decision(batch, i); break;
-        case PAY_VERDICT_REFUSED: keep_refusal(batch, i); break;
-        }
+        enum pay_verdict verdict = pay_decide(&batch->records[i], known, account, decided_at_us, &batch->answers[i]);
+        if (verdict == PAY_VERDICT_DECIDED) keep_decision(batch, i);
+        if (verdict == PAY_VERDICT_REFUSED) keep_refusal(batch, i);
     }
     qsort(batch->inserts, batch->insert_count, sizeof batch->inserts[0], compare_inserts);
     qsort(batch->refusals, batch->refusal_count, sizeof batch->refusals[0], compare_refusals);

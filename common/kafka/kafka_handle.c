@@ -29,6 +29,7 @@ static enum pay_move start(struct pay_kafka_handle *handle, enum pay_kafka_role 
     rd_kafka_set_log_queue(handle->rk, handle->queue);
     const uint64_t one = 1;
     rd_kafka_queue_io_event_enable(handle->queue, handle->wake_fd, &one, sizeof one);
+    (void)!write(handle->wake_fd, &one, sizeof one);       /* what came before (log lines) made the queue not empty without a wake-up */
     return PAY_OK;
 }
 

@@ -228,6 +228,17 @@ void fake_broker_orphan(struct fake_broker *broker, int64_t producer_id) {
     }
 }
 
+struct fake_produce *fake_broker_recall(struct fake_broker *broker, const struct fake_produce *acknowledged) {
+    for (struct fake_produce **produce = &broker->wire; *produce != NULL; produce = &(*produce)->next) {
+        struct fake_produce *earlier = *produce;
+        bool same = earlier->producer_id == acknowledged->producer_id && earlier->topic == acknowledged->topic && earlier->partition == acknowledged->partition;
+        if (!same || earlier->first_sequence >= acknowledged->first_sequence) continue;
+        *produce = earlier->next;
+        return earlier;
+    }
+    return NULL;
+}
+
 static struct fake_producer_state *find_state(struct fake_log *log, int64_t producer_id) {
     for (uint32_t i = 0; i < log->state_count; i++) {
         if (log->states[i].producer_id == producer_id) return &log->states[i];

@@ -217,6 +217,8 @@ void fake_broker_remove_client(struct fake_broker *broker, struct fake_client *c
 void fake_broker_send(struct fake_broker *broker, struct fake_produce *produce);
 /* Requests of one producer id are nobody's any more. */
 void fake_broker_orphan(struct fake_broker *broker, int64_t producer_id);
+/* Takes an earlier request of the same producer and partition that isn't answered yet off the wire; NULL: there is none. */
+struct fake_produce *fake_broker_recall(struct fake_broker *broker, const struct fake_produce *acknowledged);
 struct fake_member *fake_broker_join(struct fake_broker *broker, struct fake_client *client);
 struct fake_member *fake_broker_member(struct fake_broker *broker, const struct fake_client *client);    /* NULL: not in the group */
 void fake_broker_leave(struct fake_broker *broker, struct fake_member *member);

@@ -70,6 +70,7 @@ static bool has_assignment(const struct fake_stream *stream) {
 
 /* Which event the group has for this member now. A member that was thrown out while it held nothing just joins again. */
 static enum pay_stream_event_kind group_event(const struct fake_stream *stream) {
+    if (stream->unconfirmed) return PAY_STREAM_NOTHING;
     if (stream->client.lost) return has_assignment(stream) ? PAY_STREAM_LOST : PAY_STREAM_NOTHING;
     const struct fake_member *member = fake_broker_member(stream->broker, &stream->client);
     if (member == NULL) return PAY_STREAM_NOTHING;
@@ -96,12 +97,12 @@ static void tell_group_event(struct fake_stream *stream, struct pay_stream_event
         break;
     case PAY_STREAM_REVOKED:
         member->state = MEMBER_CONFIRMING;
+        stream->unconfirmed = true;
         list_partitions(stream, stream->assigned, event);
         memset(stream->assigned, 0, sizeof stream->assigned);
         break;
     case PAY_STREAM_LOST:
-        stream->client.lost = false;
-        stream->losing = true;
+        stream->unconfirmed = true;
         list_partitions(stream, stream->assigned, event);
         memset(stream->assigned, 0, sizeof stream->assigned);
         break;
@@ -118,16 +119,19 @@ static void tell_trouble(struct fake_stream *stream, struct pay_stream_event *ev
     fault_error(&event->error, PAY_AGAIN, event->partition >= 0 ? "OFFSET_OUT_OF_RANGE" : "_ALL_BROKERS_DOWN", "as a fake says it");
 }
 
+/* It was thrown out, and knows, or held nothing. */
+static void join_again(struct fake_stream *stream) {
+    stream->client.lost = false;
+    fake_broker_join(stream->broker, &stream->client);
+    fake_broker_run(stream->broker);
+}
+
 static void stream_next_event(struct pay_stream *port, struct pay_stream_event *ret_event) {
     struct fake_stream *stream = self(port);
     fake_broker_run(stream->broker);
     memset(ret_event, 0, sizeof *ret_event);
     ret_event->partition = -1;
-    if (stream->client.lost && !has_assignment(stream)) {
-        stream->client.lost = false;
-        fake_broker_join(stream->broker, &stream->client);
-        fake_broker_run(stream->broker);
-    }
+    if (stream->client.lost && !stream->unconfirmed && !has_assignment(stream)) join_again(stream);
     if (group_event(stream) == PAY_STREAM_NOTHING && stream->client.trouble_count == 0) return;
     fault_enter(stream->fault, CALL_NEXT_EVENT);
     fake_broker_run(stream->broker);
@@ -147,14 +151,14 @@ static void stream_confirm_revoked(struct pay_stream *port) {
     fake_broker_run(stream->broker);
     struct fake_member *member = fake_broker_member(stream->broker, &stream->client);
     stop_all_fetches(stream);
-    if (stream->losing || (stream->client.lost && !has_assignment(stream))) {
-        stream->losing = stream->client.lost = false;
-        fake_broker_join(stream->broker, &stream->client);
+    if (!stream->unconfirmed) {
+        fault_complain(&stream->broker->complaints, "confirm_revoked without a REVOKED or LOST");
+    } else if (stream->client.lost) {
+        join_again(stream);
     } else if (member != NULL && member->state == MEMBER_CONFIRMING) {
         member->state = MEMBER_JOINED;
-    } else {
-        fault_complain(&stream->broker->complaints, "confirm_revoked without a REVOKED or LOST");
     }
+    stream->unconfirmed = false;
     fake_broker_run(stream->broker);
     fault_leave(stream->fault);
 }
@@ -456,6 +460,20 @@ static void report_fatal(struct fake_stream *stream, uint32_t index) {
     add_report(stream, &report, TOPIC_REPLIES);
 }
 
+/*
+ * An acknowledgement of a later request: the library takes the earlier ones, which it was about to send again, for acknowledged
+ * too, and says so first - delivered, without an offset (PITFALLS: implicit acks).
+ */
+static void report_implicitly(struct fake_stream *stream, uint32_t index, const struct fake_produce *acknowledged) {
+    struct fake_produce *earlier;
+    while ((earlier = fake_broker_recall(stream->broker, acknowledged)) != NULL) {
+        earlier->answer = ANSWER_LIE;
+        report_request(stream, index, earlier);
+        stream->publishers[index].requests_in_flight--;
+        fake_produce_free(earlier);
+    }
+}
+
 static void client_answered(struct fake_client *client, struct fake_produce *produce) {
     struct fake_stream *stream = of_client(client);
     uint32_t index = find_publisher(stream, produce->producer_id);
@@ -472,6 +490,7 @@ static void client_answered(struct fake_client *client, struct fake_produce *pro
         publisher->dead = true;
         report_fatal(stream, index);
     } else if (!publisher->dead) {
+        if (produce->answer == ANSWER_OK) report_implicitly(stream, index, produce);
         report_request(stream, index, produce);
     }
     fake_produce_free(produce);

@@ -60,7 +60,7 @@ struct fake_stream {
 
     bool assigned[FAKE_PARTITIONS_MAX]; /* as last told to the worker */
     int32_t event_partitions[FAKE_PARTITIONS_MAX];
-    bool losing;                        /* LOST was told; joins again when confirmed */
+    bool unconfirmed;                   /* REVOKED or LOST was told: nothing new before confirm_revoked */
 
     bool fetching[FAKE_PARTITIONS_MAX];
     int64_t position[FAKE_PARTITIONS_MAX];

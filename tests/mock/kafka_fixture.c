@@ -28,7 +28,9 @@ struct mock open_mock(int brokers)
 {
     char why[256];
     struct mock mock;
-    mock.carrier = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), why, sizeof why);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "log_level", "3", why, sizeof why);     /* it has no brokers of its own, and needs none */
+    mock.carrier = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     assert_non_null(mock.carrier);
     mock.cluster = rd_kafka_mock_cluster_new(mock.carrier, brokers);
     assert_non_null(mock.cluster);

@@ -100,13 +100,14 @@ static void with_five_in_flight_an_honest_looking_report_can_be_a_lie(void **sta
     uint32_t times[COUNT];
     uint32_t lies = 0;
     struct pay_kafka_publisher *publisher = open_publisher(TOPIC, 5);
-    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 200);     /* so that the next requests leave before the first one's answer */
+    publish_numbers(publisher, 3, 0, 1);                    /* connected, and known as a producer */
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 500);     /* so that the next requests leave before the first one's answer */
     rd_kafka_mock_push_request_errors(mock.cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
     for (int64_t number = 0; number < COUNT; number++) {
         publish_number(publisher, 0, number);
         if (number % 20 == 19) {
             struct pay_kafka_report none;
-            report_within(publisher, 20, &none);            /* a pause: another request */
+            report_within(publisher, 50, &none);            /* a pause: another request */
         }
     }
     bool acknowledged[COUNT] = { false };

@@ -52,7 +52,7 @@ void sql(struct pay_pg *pg, const char *format, ...) {
 }
 
 const char *sql_text(struct pay_pg *pg, const char *format, ...) {
-    static char value[256];
+    static char value[1024];
     struct pay_error error = {.move = PAY_OK};
     bool found = false;
     FORMATTED(text, format);
@@ -114,6 +114,17 @@ void assert_books_balance(void) {
 
 static void close_leftovers(void);
 
+void books_connect(void) {
+    books = connect_as(PAY_PG_OWNER);
+    watcher = connect_as(PAY_PG_AS_LOGIN);
+}
+
+void books_disconnect(void) {
+    pay_pg_close(books);
+    pay_pg_close(watcher);
+    books = watcher = NULL;
+}
+
 int books_open(void **state) {
     (void)state;
     struct pay_error error = {.move = PAY_OK};
@@ -126,16 +137,14 @@ int books_open(void **state) {
     pay_schema_init_ledger(pg, &ledger, &error);
     assert_move(PAY_OK, &error);
     pay_pg_close(pg);
-    books = connect_as(PAY_PG_OWNER);
-    watcher = connect_as(PAY_PG_AS_LOGIN);
+    books_connect();
     return 0;
 }
 
 int books_close(void **state) {
     (void)state;
     close_leftovers();
-    pay_pg_close(books);
-    pay_pg_close(watcher);
+    books_disconnect();
     pay_test_pg_stop();
     return 0;
 }
@@ -191,6 +200,7 @@ void session_close(struct session *session) {
 
 void session_claim(struct session *session, int32_t partition) {
     bool missing;
+    session->error = (struct pay_error){.move = PAY_OK};
     session->ledger->ops->claim(session->ledger, partition, session->owner, &session->rows[partition], &missing, &session->error);
     assert_move(PAY_OK, &session->error);
     assert_false(missing);

@@ -36,6 +36,8 @@ int books_reset(void **state);
 extern struct pay_pg *books;                        /* as the owner role */
 extern struct pay_pg *watcher;                      /* as the login, which may see and end others' sessions */
 
+void books_connect(void);
+void books_disconnect(void);                        /* around a restart of the server */
 struct pay_pg *connect_as(enum pay_pg_role role);
 void sql(struct pay_pg *pg, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int64_t sql_number(struct pay_pg *pg, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -467,7 +467,7 @@ static void test_refused_data_asks_for_a_smaller_batch_and_the_connection_stays_
 static void test_too_many_attempts_on_file_ask_for_a_smaller_batch(void **state) {
     (void)state;
     open_account("alice", 1000);
-    sql(books, "INSERT INTO paybuf.payment SELECT 't', 'o-' || lpad(o::text, 3, '0'), a, 'alice', 'EUR', 5000, 'declined', 'insufficient_funds', 1000, 1, 1, 0, 0, now()"
+    sql(books, "INSERT INTO paybuf.payment SELECT 't', 'o-' || lpad(o::text, 3, '0'), a, 'alice', 'EUR', 5000, 'declined', 'insufficient_funds', 1000, 1, 1, 0, 777, now()"
                " FROM generate_series(1, 83) o, generate_series(1, 99) a");
     struct session *s = session_open("one");
     session_claim(s, 0);

@@ -383,6 +383,13 @@ static void between_claims_a_replaced_or_truncated_log_is_found_the_same_way(voi
     assert_int_equal(pay_anchor_judge(20, &anchor, &view).halt, PAY_HALT_LOG_TRUNCATED);
 }
 
+static void an_end_at_or_below_the_anchor_counts_whatever_P_says(void **unused) {
+    (void)unused;
+    struct pay_anchor anchor = {true, 17, 1, 2};
+    struct pay_claim_view view = {.request_end = 17};
+    assert_int_equal(pay_anchor_judge(10, &anchor, &view).halt, PAY_HALT_LOG_TRUNCATED);
+}
+
 static void without_an_anchor_only_the_bounds_are_judged(void **unused) {
     (void)unused;
     struct pay_anchor none = {.present = false};
@@ -498,6 +505,7 @@ int main(void) {
         cmocka_unit_test(the_anchor_is_wanted_exactly_where_the_log_still_holds_its_offset),
         cmocka_unit_test(L_above_the_anchor_is_fine_while_P_is_not_below_L),
         cmocka_unit_test(between_claims_a_replaced_or_truncated_log_is_found_the_same_way),
+        cmocka_unit_test(an_end_at_or_below_the_anchor_counts_whatever_P_says),
         cmocka_unit_test(without_an_anchor_only_the_bounds_are_judged),
         cmocka_unit_test(judging_without_having_read_a_wanted_anchor_is_a_programmers_error),
         cmocka_unit_test(every_small_combination_opens_exactly_when_the_table_finds_nothing),
