@@ -4,6 +4,7 @@
  * One thread, one loop. Each client has one keep-alive connection and one payment at a time; a duplicate of a payment is mostly
  * somebody else's, often while the first is still under way. What the intake promised (each 202) goes to --accepted.
  */
+#include "aborted.h"
 #include "append.h"
 #include "base/clock.h"
 #include "base/options.h"
@@ -330,6 +331,7 @@ int main(int argc, char **argv) {
     }
     int signals = pay_signals_install();
     if (options.append) return pay_append_run(&options);
+    if (options.abort) return pay_aborted_run(&options);
     if (signals < 0 || !open_all(&storm, message, sizeof message)) {
         fprintf(stderr, "paybuf-storm: %s\n", signals < 0 ? "no signal descriptor" : message);
         close_all(&storm);

@@ -29,6 +29,7 @@ static const char help[] =
     "  --duplicates N     in 100 payments (30)       --random-ids    order ids like UUIDv4 instead of UUIDv7\n"
     "  --plain            only new payments on rich accounts\n"
     "  --append           no HTTP: straight into the request topic, as fast as librdkafka takes them (--count of them)\n"
+    "  --abort            the same in one transaction, which is then aborted: the log has them, nobody may pay them\n"
     "  --listen           also read the reply log (--kafka, PAYBUF_KAFKA_BOOTSTRAP) and wait for every answer, at most --settle S (60)\n"
     "  --tries N          of one payment (500)       --timeout S     of one answer (35)\n"
     "  --patience S       give up when nothing was accepted for so long (90)\n"
@@ -59,6 +60,7 @@ static const struct flag flags[] = {
     {"patience", 1, 3600, AT(patience_s), NUMBER},      {"settle", 0, 3600, AT(settle_s), NUMBER},
     {"listen", 0, 0, AT(listen), SWITCH},               {"quiet", 0, 0, AT(quiet), SWITCH},
     {"print-accounts", 0, 0, AT(print_accounts), SWITCH}, {"append", 0, 0, AT(append), SWITCH},
+    {"abort", 0, 0, AT(abort), SWITCH},
     {"plain", 0, 0, AT(workload.plain), SWITCH},        {"random-ids", 0, 0, AT(workload.random_ids), SWITCH},
 };
 /* clang-format on */
@@ -155,7 +157,7 @@ bool pay_storm_options_read(int argc, char **argv, struct pay_storm_options *ret
         if (!good) return complain(ret_exit, " has no value, or none that it can have", argv[i]);
         if (flag == NULL || flag->type != SWITCH) i++;
     }
-    if (ret_options->count == 0 && ret_options->append) return complain(ret_exit, "--append needs a --count", "");
+    if (ret_options->count == 0 && (ret_options->append || ret_options->abort)) return complain(ret_exit, "--append and --abort need a --count", "");
     if (ret_options->count == 0 && ret_options->seconds == 0) return complain(ret_exit, "--count 0 needs a bound in --seconds", "");
     return true;
 }

@@ -16,7 +16,7 @@ struct pay_storm_options {
     int64_t seconds;                    /* no new payment after this; 0: no bound */
     int64_t rate;                       /* payments per second; 0: as fast as the connections allow */
     int64_t connections, tries, timeout_s, patience_s, settle_s;
-    bool listen, quiet, print_accounts, append;
+    bool listen, quiet, print_accounts, append, abort;
 };
 
 /* True: go on. False: everything was said; exit with *ret_exit. */

@@ -7,7 +7,7 @@
 
 /* clang-format off */
 static const struct out_column columns[] = {
-    {"check", "CHECK", false}, {"state", "STATE", false}, {"found", "FOUND", false}, {"wanted", "WANTED", false}, {"fix", "FIX", false}};
+    {"check", "CHECK", false}, {"state", "STATE", false}, {"found", "FOUND", false}, {"wanted", "WANTED", false}, {"fix", NULL, false}};
 /* clang-format on */
 
 static void add(struct doctor *doctor, const char *check, enum doctor_state state, const char *found, const char *wanted, const char *fix) {
@@ -18,6 +18,7 @@ static void add(struct doctor *doctor, const char *check, enum doctor_state stat
     json_object_set_new(row, "found", json_string(found));
     json_object_set_new(row, "wanted", json_string(wanted));
     json_object_set_new(row, "fix", state == DOCTOR_OK ? json_null() : json_string(fix));
+    if (state != DOCTOR_OK) json_array_append(doctor->to_mend, row);
     out_row(&doctor->tool->out, row);
     doctor->warnings += state == DOCTOR_WARNING;
     doctor->failures += state == DOCTOR_FAILED;
@@ -42,13 +43,24 @@ static enum pay_exit check_kafka(struct doctor *doctor) {
     return PAY_EXIT_OK;
 }
 
+/* The fixes as sentences: beside the table they would make it too wide to read. */
+static void print_fixes(struct doctor *doctor) {
+    size_t index;
+    json_t *row;
+    json_array_foreach(doctor->to_mend, index, row) {
+        out_line(&doctor->tool->out, "%s%s: %s", index == 0 ? "\n" : "", json_string_value(json_object_get(row, "check")),
+                 json_string_value(json_object_get(row, "fix")));
+    }
+    out_line(&doctor->tool->out, "\n%d failed, %d warning%s", doctor->failures, doctor->warnings, doctor->warnings == 1 ? "" : "s");
+}
+
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     (void)values;
-    struct doctor doctor = {.tool = tool, .add = add};
+    struct doctor doctor = {.tool = tool, .add = add, .to_mend = json_array()};
     out_list(&tool->out, NULL, OUT_COLUMNS(columns));
     enum pay_exit kafka = check_kafka(&doctor), database = doctor_database(&doctor);
-    if (doctor.failures > 0 || doctor.warnings > 0)
-        out_line(&tool->out, "\n%d failed, %d warning%s", doctor.failures, doctor.warnings, doctor.warnings == 1 ? "" : "s");
+    print_fixes(&doctor);
+    json_decref(doctor.to_mend);
     if (kafka != PAY_EXIT_OK) return kafka;
     if (database != PAY_EXIT_OK) return database;
     return doctor.failures > 0 ? PAY_EXIT_DIFFERENCES : PAY_EXIT_OK;

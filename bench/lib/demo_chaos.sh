@@ -99,7 +99,7 @@ do_garbage() {
 
 send_garbage() {
     local lines
-    lines=$("$bench/garbage" "$PAYBUF_KAFKA_BOOTSTRAP" "$PAYBUF_REQUEST_TOPIC")
+    lines=$("$bench/garbage" "$PAYBUF_KAFKA_BOOTSTRAP" "$PAYBUF_REQUEST_TOPIC" "$storm")
     echo "$lines" >>"$demo_dir/garbage"
     echo "${yellow}garbage${off} on the topic: $lines records that are no payments, and a transaction that is aborted" >"$demo_dir/state/topic.said"
 }

@@ -1,7 +1,10 @@
 #include "base/config_table.h"
 
+#include "base/address.h"
+
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -119,7 +122,7 @@ static bool check_text(const struct pay_config_row *row, const char *value, char
         snprintf(ret_message, message_size, "is too long; at most %zu characters", row->size - 1);
     } else if (row->type == PAY_CONFIG_NAME && !is_kafka_name(value)) {
         snprintf(ret_message, message_size, "isn't a name that Kafka takes; use letters, digits, '.', '_' and '-'");
-    } else if (row->type == PAY_CONFIG_ADDRESS && !pay_config_split_address(value, host, sizeof host, &port)) {
+    } else if (row->type == PAY_CONFIG_ADDRESS && !pay_address_split(value, host, sizeof host, &port)) {
         snprintf(ret_message, message_size, "isn't an address; write host:port, for example 127.0.0.1:8080 or [::1]:8080");
     } else {
         return true;

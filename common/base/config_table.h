@@ -2,7 +2,7 @@
 #ifndef PAY_BASE_CONFIG_TABLE_H
 #define PAY_BASE_CONFIG_TABLE_H
 
-#include "base/config.h"
+#include "base/settings.h"
 
 enum pay_config_type { PAY_CONFIG_TEXT, PAY_CONFIG_NAME, PAY_CONFIG_INTEGER, PAY_CONFIG_BOOLEAN, PAY_CONFIG_ADDRESS };
 

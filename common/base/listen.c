@@ -1,6 +1,6 @@
 #include "base/listen.h"
 
-#include "base/config.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,7 +17,7 @@ static struct addrinfo *look_up(const char *address, char *ret_message, size_t m
     uint16_t port;
     struct addrinfo *found = NULL;
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    if (!pay_config_split_address(address, host, sizeof host, &port)) {
+    if (!pay_address_split(address, host, sizeof host, &port)) {
         snprintf(ret_message, message_size, "'%s' is no address to listen on; write host:port, for example 127.0.0.1:8080 or [::1]:8080", address);
         return NULL;
     }

@@ -10,7 +10,7 @@
 #ifndef PAY_KAFKA_KAFKA_CONF_H
 #define PAY_KAFKA_KAFKA_CONF_H
 
-#include "base/config.h"
+#include "base/settings.h"
 #include "core/error.h"
 
 #include <stdbool.h>

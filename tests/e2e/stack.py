@@ -214,7 +214,7 @@ class Stack:
 
     def check(self, accepted=None, audit=True):
         """Both proofs: paybuf's own audit, and the checker that shares no code with it."""
-        if audit:
+        if audit and "PAYBUF_TEST_NO_AUDIT" not in os.environ:
             done = self.cli("audit", check=False, timeout_s=300)
             assert done.returncode == 0 and "0 differences" in done.stdout, f"audit:\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}"
         arguments = [sys.executable, str(Path(__file__).parent / "check_history.py")]

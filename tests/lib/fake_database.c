@@ -436,6 +436,7 @@ static const char *find_violation(const struct fake_database *database, const st
     const struct fake_transaction *transaction = &connection->transaction;
     for (uint32_t i = 0; i < transaction->insert_count; i++) {
         const struct fake_payment *row = &transaction->inserts[i];
+        if (database->poison_order != NULL && strcmp(row->order_id, database->poison_order) == 0) return "22003";
         if (fake_database_payment(&database->tables, row->tenant, row->order_id, row->decision.attempt) != NULL) return "23505";
     }
     for (uint32_t i = 0; i < transaction->refusal_count; i++) {
@@ -496,7 +497,7 @@ void fake_transaction_commit(struct fake_database *database, struct fake_connect
     assert(transaction->state == TRANSACTION_WRITING);
     const char *violation = find_violation(database, connection);
     if (violation != NULL) {
-        fake_transaction_roll_back(database, connection, PAY_REDO, violation);
+        fake_transaction_roll_back(database, connection, violation[0] == '2' && violation[1] == '2' ? PAY_SPLIT : PAY_REDO, violation);
     } else {
         database->commit_count++;
         write_lanes(database, transaction);

@@ -146,6 +146,7 @@ struct fake_database {
     int64_t lock_timeout_ms;            /* of the accounts and of a settle's fence */
     int64_t idle_timeout_ms;            /* idle_in_transaction_session_timeout */
     bool commits_get_lost;              /* a COMMIT whose client is gone before it ran isn't run */
+    const char *poison_order;           /* a settle that inserts this order is refused because of its data; NULL: none */
 
     struct fake_connection connections[FAKE_CONNECTIONS_MAX];
     uint32_t connections_made;

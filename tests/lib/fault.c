@@ -92,18 +92,28 @@ static bool find_name(const char *const *names, size_t count, const char *text, 
     return false;
 }
 
-/* "w1.17" or "p3"; answers what follows the colon, NULL when it isn't one. */
+/* "17" or "claim#2", up to the colon. */
+static const char *parse_call(const char *text, struct fault_entry *entry) {
+    size_t length = strcspn(text, "#:");
+    char *end;
+    for (int call = 0; text[length] == '#' && call < CALL_COUNT; call++) {
+        if (strlen(call_table[call].name) != length || memcmp(call_table[call].name, text, length) != 0) continue;
+        entry->named = true;
+        entry->name = (enum fault_call)call;
+    }
+    if (text[length] == '#' && !entry->named) return NULL;
+    entry->call = (uint32_t)strtoul(entry->named ? text + length + 1 : text, &end, 10);
+    return *end == ':' && entry->call > 0 ? end + 1 : NULL;
+}
+
+/* "w1.17", "w1.claim#2" or "p3"; answers what follows the colon, NULL when it isn't one. */
 static const char *parse_place(const char *text, struct fault_entry *entry) {
     char *end;
     entry->produce = *text == 'p';
-    if (!entry->produce) {
-        if (*text != 'w') return NULL;
-        entry->worker = (uint32_t)strtoul(text + 1, &end, 10);
-        if (*end != '.') return NULL;
-        text = end;
-    }
-    entry->call = (uint32_t)strtoul(text + 1, &end, 10);
-    return *end == ':' && entry->call > 0 ? end + 1 : NULL;
+    if (entry->produce) return parse_call(text + 1, entry);
+    if (*text != 'w') return NULL;
+    entry->worker = (uint32_t)strtoul(text + 1, &end, 10);
+    return *end == '.' ? parse_call(end + 1, entry) : NULL;
 }
 
 static bool parse_entry(const char *text, size_t length, struct fault_entry *entry) {
@@ -144,8 +154,9 @@ void fault_script_format(const struct fault_script *script, char text[FAULT_TEXT
     text[0] = '\0';
     for (uint32_t i = 0; i < script->count; i++) {
         const struct fault_entry *e = &script->entries[i];
-        char place[32], argument[32] = "";
+        char place[64], argument[32] = "";
         if (e->produce) snprintf(place, sizeof place, "p%u", e->call);
+        else if (e->named) snprintf(place, sizeof place, "w%u.%s#%u", e->worker, fault_call_name(e->name), e->call);
         else snprintf(place, sizeof place, "w%u.%u", e->worker, e->call);
         if (takes_move(e) && e->move != PAY_OK) snprintf(argument, sizeof argument, "=%s", fault_move_name(e->move));
         else if (takes_number(e)) snprintf(argument, sizeof argument, "=%lld", (long long)e->number);
@@ -222,6 +233,7 @@ static void remember(struct fault *fault, enum fault_call call) {
         assert(fault->seen != NULL);
     }
     fault->seen[fault->calls++] = (uint8_t)call;
+    fault->calls_of[call]++;
 }
 
 /* A port answers only what its contract allows: a fault that doesn't fit the call is no fault. */
@@ -236,11 +248,15 @@ static bool fits(const struct fault_entry *entry, enum fault_call call) {
     }
 }
 
-static const struct fault_entry *find_entry(const struct fault_script *script, uint32_t worker, uint32_t number, enum fault_call call) {
-    if (script == NULL) return NULL;
-    for (uint32_t i = 0; i < script->count; i++) {
-        const struct fault_entry *entry = &script->entries[i];
-        if (!entry->produce && entry->worker == worker && entry->call == number && fits(entry, call)) return entry;
+static bool is_due(const struct fault *fault, const struct fault_entry *entry, enum fault_call call) {
+    if (entry->produce || entry->worker != fault->worker) return false;
+    return entry->named ? entry->name == call && entry->call == fault->calls_of[call] : entry->call == fault->calls;
+}
+
+static const struct fault_entry *find_entry(const struct fault *fault, enum fault_call call) {
+    for (uint32_t i = 0; fault->script != NULL && i < fault->script->count; i++) {
+        const struct fault_entry *entry = &fault->script->entries[i];
+        if (is_due(fault, entry, call) && fits(entry, call)) return entry;
     }
     return NULL;
 }
@@ -262,7 +278,7 @@ void fault_pause(struct fault *fault, int64_t ms) {
 const struct fault_entry *fault_enter(struct fault *fault, enum fault_call call) {
     remember(fault, call);
     if (fault->before_call != NULL) fault->before_call(fault->argument, call);
-    fault->now = find_entry(fault->script, fault->worker, fault->calls, call);
+    fault->now = find_entry(fault, call);
     if (fault->now == NULL) return NULL;
     if (fault->now->kind == FAULT_CRASH_BEFORE) crash(fault);
     if (fault->now->kind == FAULT_FREEZE_BEFORE) stand_still(fault, fault->now->number, true);

@@ -2,8 +2,9 @@
  * fault.h - what goes wrong, where: a script that breaks the n-th port call of a worker or the n-th produce request of a broker.
  *
  * A script is a value and one line of text, so that a failing case is replayed by pasting it:
- *     w1.17:crash-after,w2.40:fail=SESSION_OVER,w1.52:freeze-before=15000,p3:lost-ack,p7:late=4000
- * wN.M is the M-th counted call of the N-th worker started (a restarted worker is a new number), pM the M-th produce request.
+ *     w1.17:crash-after,w2.40:fail=SESSION_OVER,w1.claim#2:freeze-after=15000,p3:lost-ack,p7:late=4000
+ * wN.M is the M-th counted call of the N-th worker started (a restarted worker is a new number), wN.NAME#M its M-th call of that
+ * name, pM the M-th produce request.
  *
  * Counted are the calls in which something happens: a poll that has nothing to say (no event, no record, no report, a settle
  * still waiting) isn't one, nor are descriptor, still_assigned, partition_count and commit_courtesy. A crash at one of those is the
@@ -70,6 +71,8 @@ struct fault_entry {
     bool produce;           /* a fate for produce request `call`, else a fault at call `call` of `worker` */
     uint32_t worker;
     uint32_t call;
+    bool named;             /* `call` counts calls of this name only */
+    enum fault_call name;
     enum fault_kind kind;
     enum fault_fate fate;
     enum pay_move move;
@@ -104,6 +107,7 @@ struct fault {
     struct fake_clock *clock;
     uint32_t worker;
     uint32_t calls;                         /* counted so far */
+    uint32_t calls_of[CALL_COUNT];          /* likewise, by name */
     const struct fault_entry *now;          /* of the call at work */
     uint8_t *seen;                          /* which call was the n-th: seen[0] is the first */
     size_t seen_capacity;

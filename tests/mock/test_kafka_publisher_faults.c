@@ -77,14 +77,25 @@ static void refusals_that_pass_are_retried_in_order(void **state)
 static void a_refused_first_request_leaves_no_hole_with_one_in_flight(void **state)
 {
     (void)state;
-    for (int round = 0; round < 4; round++) {
+    for (int32_t round = 0; round < 4; round++) {
         static const rd_kafka_resp_err_t refusals[] = { RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
                                                         RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR__TRANSPORT };
         struct pay_kafka_publisher *publisher = open_publisher(TOPIC, 1);
+        struct pay_kafka_report report;
+        rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 200);
         rd_kafka_mock_push_request_errors(mock.cluster, PRODUCE, 1, refusals[round]);
-        publish_numbers(publisher, round, 0, 100);
+        for (int64_t number = 0; number < 4; number++) {
+            publish_number(publisher, round, number);
+            report_within(publisher, 30, &report);          /* nothing: the broker answers later; a pause makes it a request of its own */
+        }
+        rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 0);
+        for (int64_t number = 0; number < 4; number++) {
+            report = await_report(publisher);
+            assert_false(report.failed);
+            assert_int_equal(report.offset, number);
+        }
         pay_kafka_publisher_close(publisher);
-        assert_all_once_in_order(round, 100);
+        assert_all_once_in_order(round, 4);
     }
 }
 
@@ -96,7 +107,7 @@ static void a_refused_first_request_leaves_no_hole_with_one_in_flight(void **sta
 static void with_five_in_flight_an_honest_looking_report_can_be_a_lie(void **state)
 {
     (void)state;
-    enum { COUNT = 100 };
+    enum { COUNT = 4 };                  /* librdkafka has at most 5 records of a partition in flight, not 5 requests */
     uint32_t times[COUNT];
     uint32_t lies = 0;
     struct pay_kafka_publisher *publisher = open_publisher(TOPIC, 5);
@@ -104,11 +115,9 @@ static void with_five_in_flight_an_honest_looking_report_can_be_a_lie(void **sta
     rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 500);     /* so that the next requests leave before the first one's answer */
     rd_kafka_mock_push_request_errors(mock.cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
     for (int64_t number = 0; number < COUNT; number++) {
+        struct pay_kafka_report none;
         publish_number(publisher, 0, number);
-        if (number % 20 == 19) {
-            struct pay_kafka_report none;
-            report_within(publisher, 50, &none);            /* a pause: another request */
-        }
+        assert_false(report_within(publisher, 30, &none));  /* a pause: the next one is another request */
     }
     bool acknowledged[COUNT] = { false };
     for (int i = 0; i < COUNT; i++) {
@@ -125,7 +134,10 @@ static void with_five_in_flight_an_honest_looking_report_can_be_a_lie(void **sta
         lost += times[number] == 0;
     }
     print_message("%u reports of success without an offset, %u records in no log\n", lies, lost);
-    assert_true(lost <= lies);
+    assert_int_equal(lost, lies);
+#if RD_KAFKA_VERSION < 0x02030000
+    assert_int_equal(lies, 1);
+#endif
 }
 
 /* A leader that appends and then answers an error: the retry appends again, or is told so; a failed report never proves absence. */

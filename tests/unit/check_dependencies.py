@@ -9,7 +9,7 @@ Rules (STYLE, "Layout"):
   1. A folder includes only the folders below it (FLOORS), and nobody includes a program, except that program and tests.
   2. A library is included only where FLOORS says so: librdkafka in common/kafka, libpq in common/pg, and so on.
   3. The core includes a handful of standard headers and nothing that does I/O, reads a clock or allocates.
-  4. No cycle between modules; foo.c and foo.h are one module.
+  4. No cycle between modules; foo.c, foo.h and its private header (foo_private.h, foo_internal.h) are one module.
   5. The core's object code calls nothing but CORE_CALLS.
 """
 import argparse
@@ -98,13 +98,23 @@ def check_own_include(folder, target_folder):
     return f"{folder} may not include {target_folder}"
 
 
+def module_of(root, relative):
+    """foo.c, foo.h, foo_private.h and foo_internal.h are the module foo (where there is a foo.h)."""
+    module = relative.with_suffix("")
+    for suffix in ("_private", "_internal"):
+        owner = module.with_name(module.name.removesuffix(suffix))
+        if owner != module and (root / owner.with_suffix(".h")).exists():
+            return owner
+    return module
+
+
 def check_includes(root):
     """Returns (violations, graph of modules)."""
     violations, graph = [], {}
     for source in sources(root):
         relative = source.relative_to(root)
         folder = folder_of(relative)
-        module = relative.with_suffix("")
+        module = module_of(root, relative)
         arrows = graph.setdefault(module, set())
         if folder not in FLOORS:
             violations.append(f"{relative}: the folder {folder} has no floor in FLOORS")
@@ -119,8 +129,8 @@ def check_includes(root):
                 first = Path(match[2]).parts[0]
                 target_folder = folder_of(target) if target else first if first in FLOORS else folder
                 fault = check_own_include(folder, target_folder)
-                if target and target.with_suffix("") != module:
-                    arrows.add(target.with_suffix(""))
+                if target and module_of(root, target) != module:
+                    arrows.add(module_of(root, target))
             if fault:
                 violations.append(f"{where}: {fault}")
     return violations, graph

@@ -1,4 +1,5 @@
 /* test_config.c - the settings: where they come from, which wins, and what is said about a wrong one. One test, one sentence. */
+#include "base/address.h"
 #include "base/config.h"
 #include "base/config_table.h"
 #include "base/kafka_settings.h"
@@ -294,12 +295,12 @@ static void an_address_splits_into_host_and_port(void **state) {
     (void)state;
     char host[32];
     uint16_t port = 0;
-    assert_true(pay_config_split_address("[::1]:80", host, sizeof host, &port));
+    assert_true(pay_address_split("[::1]:80", host, sizeof host, &port));
     assert_string_equal(host, "::1");
     assert_int_equal(port, 80);
-    assert_true(pay_config_split_address("localhost:65535", host, sizeof host, &port));
+    assert_true(pay_address_split("localhost:65535", host, sizeof host, &port));
     static const char *const wrong[] = {"", "8080", ":80", "host:", "host:65536", "host:8x", "host:-1", "::1:80", "[]:80", "host:000080"};
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_false(pay_config_split_address(wrong[i], host, sizeof host, &port));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_false(pay_address_split(wrong[i], host, sizeof host, &port));
 }
 
 static void edit_distance_counts_swaps_as_one(void **state) {
