@@ -54,6 +54,8 @@ int64_t pay_worker_wait_ms(const struct pay_worker *w) {
     return wait_ms;
 }
 
+bool pay_worker_wants_records(const struct pay_worker *w) { return w->wants_records; }
+
 void pay_worker_drain(struct pay_worker *w) {
     if (w->draining) return;
     w->draining = true;

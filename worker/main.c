@@ -103,7 +103,7 @@ static void wait_for_something(struct program *program) {
     int books = program->ledger->ops->descriptor(program->ledger, &wants_write);
     struct pollfd descriptors[] = {
         {.fd = books, .events = (short)(POLLIN | (wants_write ? POLLOUT : 0))},
-        {.fd = program->stream->ops->descriptor(program->stream), .events = POLLIN},
+        {.fd = program->stream->ops->descriptor(program->stream, pay_worker_wants_records(program->worker)), .events = POLLIN},
         {.fd = program->signals, .events = POLLIN},
         {.fd = pay_admin_descriptor(program->admin), .events = POLLIN},
     };

@@ -89,12 +89,16 @@ static void fetch_again(struct pay_worker *w) {
 
 void worker_receive(struct pay_worker *w) {
     struct pay_log_record record;
+    w->wants_records = false;
     if (!w->agreed || w->draining || w->revoking) return;
     fetch_again(w);
     if (w->filling == NULL) w->filling = worker_take_work(w);
     while (w->filling != NULL && has_space(w->filling) && w->filling->batch.count < w->options.batch_records_max) {
         enum pay_record_kind kind = w->stream->ops->next_record(w->stream, &record);
-        if (kind == PAY_RECORD_NONE) return;
+        if (kind == PAY_RECORD_NONE) {
+            w->wants_records = true;
+            return;
+        }
         w->busy = true;
         if (kind == PAY_RECORD_DATA) receive_record(w, &record);
         else receive_end(w, &record);

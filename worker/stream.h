@@ -103,8 +103,9 @@ struct pay_stream_ops {
     void (*reset_dead_letters)(struct pay_stream *stream);                      /* purge and recreate that producer */
     bool (*next_report)(struct pay_stream *stream, struct pay_report *ret_report);
 
-    /* What the loop waits for: one descriptor that is readable when any next_* has something (-1: none, poll always). */
-    int (*descriptor)(struct pay_stream *stream);
+    /* What the loop waits for: one descriptor that is readable when any next_* has something (-1: none, poll always).
+       `wants_records` false: records don't count, because the loop has no room for them (it would spin). */
+    int (*descriptor)(struct pay_stream *stream, bool wants_records);
     /* Leaves the group and closes everything, at most timeout_ms; then the caller may _exit: state is durable. */
     void (*close)(struct pay_stream *stream, int64_t timeout_ms);
 };

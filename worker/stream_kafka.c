@@ -28,11 +28,12 @@ void pay_sk_unwatch(struct stream_kafka *self, int fd) { epoll_ctl(self->epoll_f
 /* Which handles have news. A bit stays until that handle was polled empty. */
 bool pay_sk_is_ready(struct stream_kafka *self, uint64_t bits)
 {
-    if ((self->ready & bits) == 0) {
+    if ((self->ready & bits) == 0 && !self->looked) {
         struct epoll_event events[READY_SLOT_0 + PAY_PUBLISHERS_MAX];
         int count = epoll_wait(self->epoll_fd, events, sizeof events / sizeof events[0], 0);
         for (int i = 0; i < count; i++)
             self->ready |= events[i].data.u64;
+        self->looked = true;        /* once in a pass of the loop: next_event, its first call, looks anew */
     }
     return (self->ready & bits) != 0;
 }
@@ -137,7 +138,17 @@ static enum pay_move stream_open(struct pay_stream *stream, struct pay_error *er
 
 static uint32_t stream_partition_count(struct pay_stream *stream) { return pay_self_of(stream)->partitions; }
 
-static int stream_descriptor(struct pay_stream *stream) { return pay_self_of(stream)->epoll_fd; }
+/* Records that can't be taken must not wake the loop: their descriptor stays in the set, with no event asked for. */
+static int stream_descriptor(struct pay_stream *stream, bool wants_records)
+{
+    struct stream_kafka *self = pay_self_of(stream);
+    if (self->lanes != NULL && wants_records == self->records_muted) {
+        struct epoll_event event = { .events = wants_records ? EPOLLIN : 0, .data.u64 = READY_LANES };
+        epoll_ctl(self->epoll_fd, EPOLL_CTL_MOD, pay_kafka_reader_descriptor(self->lanes), &event);
+        self->records_muted = !wants_records;
+    }
+    return self->epoll_fd;
+}
 
 static void stream_close(struct pay_stream *stream, int64_t timeout_ms)
 {

@@ -54,6 +54,7 @@ void pay_sk_next_event(struct pay_stream *stream, struct pay_stream_event *ret_e
     struct stream_kafka *self = pay_self_of(stream);
     int64_t now_ms = pay_clock_ms();
     *ret_event = (struct pay_stream_event){ .kind = PAY_STREAM_NOTHING, .partition = -1 };
+    self->looked = false;
     look_everywhere(self, now_ms);
     pay_sk_watchdog(self, now_ms);
     if (self->group != NULL)

@@ -49,6 +49,8 @@ struct stream_kafka {
 
     int epoll_fd;
     int self_fd;                    /* eventfd: something waits in this struct, not in a library's queue */
+    bool looked;                    /* the descriptors were asked in this pass */
+    bool records_muted;             /* the lanes' descriptor asks for no event now */
     uint64_t ready;
     int64_t looked_ms;              /* last time all handles were polled without being asked */
     int64_t watched_ms;

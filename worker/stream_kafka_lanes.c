@@ -18,6 +18,7 @@ enum pay_move pay_sk_open_lanes(struct stream_kafka *self, struct pay_error *err
     enum pay_move move = pay_kafka_reader_open(&options, &self->lanes, error);
     if (move == PAY_OK)
         pay_sk_watch(self, pay_kafka_reader_descriptor(self->lanes), READY_LANES);
+    self->records_muted = false;
     return move;
 }
 

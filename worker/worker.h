@@ -55,6 +55,8 @@ void pay_worker_free(struct pay_worker *worker);        /* NULL is fine; the por
 void pay_worker_pass(struct pay_worker *worker);
 /* NULL, or why this worker must not go on: a precondition failed before it claimed anything. Exit code 78 is meant. */
 const char *pay_worker_refusal(const struct pay_worker *worker);
+/* Whether new records should wake the caller; false while there is no room for them. */
+bool pay_worker_wants_records(const struct pay_worker *worker);
 /* How long the caller may sleep when no descriptor becomes ready; 0: there is work. */
 int64_t pay_worker_wait_ms(const struct pay_worker *worker);
 

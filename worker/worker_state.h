@@ -84,6 +84,7 @@ struct pay_worker {
     uint32_t fence_session[PAY_LANES_MAX];
     uint32_t fence_count;
     int64_t rested_at_ms;
+    bool wants_records;                         /* the last look for records found none, and there is room */
     bool busy;                                  /* this pass did something: no sleep before the next */
 };
 

@@ -5,6 +5,8 @@
 #   say TEXT            something happened
 #   show_picture        the picture again (terminal), or a line of progress every few seconds
 #   pause               a fifth of a second, without a process
+#
+# Functions that answer into a variable take its name first; their own locals begin with _ so as not to hide it.
 
 picture_lines=0
 happened=()
@@ -25,18 +27,18 @@ choose_display() {
 }
 
 # now_ms NAME: into the variable, without a process.
-now_ms() { local now=${EPOCHREALTIME/[.,]/}; printf -v "$1" %s "$((now / 1000))"; }
+now_ms() { local _us=${EPOCHREALTIME/[.,]/}; printf -v "$1" %s "$((_us / 1000))"; }
 elapsed_ms() { local now; now_ms now; echo $((now - began_ms)); }
 pause() { read -r -t 0.2 -u "$nothing" || true; }
 
 # grouped NAME NUMBER: 1234567 -> 1,234,567
 grouped() {
-    local number=$2 text=''
-    while ((${#number} > 3)); do text=,${number: -3}$text number=${number::-3}; done
-    printf -v "$1" %s "$number$text"
+    local _number=$2 _text=''
+    while ((${#_number} > 3)); do _text=,${_number: -3}$_text _number=${_number::-3}; done
+    printf -v "$1" %s "$_number$_text"
 }
 
-clock_text() { local now; now_ms now; printf -v "$1" '%5.1f s' "$(((now - began_ms) / 100))e-1"; }
+clock_text() { local _now; now_ms _now; printf -v "$1" '%5.1f s' "$(((_now - began_ms) / 100))e-1"; }
 
 say() {
     local at line
@@ -70,10 +72,10 @@ read_storm() {
 }
 
 bar() { # NAME PART WHOLE
-    local full=$(($2 * 32 / $3)) text='' i
-    ((full <= 32)) || full=32
-    for ((i = 0; i < 32; i++)); do if ((i < full)); then text+=█; else text+=░; fi; done
-    printf -v "$1" %s "$text"
+    local _full=$(($2 * 32 / $3)) _text='' _i
+    ((_full <= 32)) || _full=32
+    for ((_i = 0; _i < 32; _i++)); do if ((_i < _full)); then _text+=█; else _text+=░; fi; done
+    printf -v "$1" %s "$_text"
 }
 
 milliseconds() { # NAME MICROSECONDS
@@ -131,13 +133,13 @@ draw() {
 
 # "  worker-1  ready       killed 3 times"
 actor_line() {
-    local name=$2 state colour=$green note=''
-    state=$(<"$demo_dir/state/$name")
-    case $state in
-    killed | starting | gone) colour=$red ;;
-    frozen) colour=$blue ;;
+    local _name=$2 _state _colour=$green _note=''
+    _state=$(<"$demo_dir/state/$_name")
+    case $_state in
+    killed | starting | gone) _colour=$red ;;
+    frozen) _colour=$blue ;;
     esac
-    if ((killed_times[$name] > 0)); then note="killed ${killed_times[$name]}x"; fi
-    if ((frozen_times[$name] > 0)); then note+="${note:+, }frozen ${frozen_times[$name]}x"; fi
-    printf -v "$1" '  %-9s %s%-9s%s  %s%s%s' "$name" "$colour" "$state" "$off" "$dim" "$note" "$off"
+    if ((${killed_times[$_name]} > 0)); then _note="killed ${killed_times[$_name]}x"; fi
+    if ((${frozen_times[$_name]} > 0)); then _note+="${_note:+, }frozen ${frozen_times[$_name]}x"; fi
+    printf -v "$1" '  %-9s %s%-9s%s  %s%s%s' "$_name" "$_colour" "$_state" "$off" "$dim" "$_note" "$off"
 }

@@ -255,41 +255,51 @@ void pay_kafka_reader_next(struct pay_kafka_reader *reader, int64_t timeout_ms, 
     }
 }
 
+/* The offset for a time, or for RD_KAFKA_OFFSET_BEGINNING or _END: the protocol's own numbers, passed on as they are. Not by
+   rd_kafka_query_watermark_offsets: it waits without any bound once its request is under way and the broker goes. */
+static enum pay_move ask_offset(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t which, int64_t timeout_ms,
+                                int64_t *ret_offset, struct pay_error *error)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(topic, partition, which);
+    rd_kafka_resp_err_t code = timeout_ms > 0 ? rd_kafka_offsets_for_times(reader->handle->rk, list, (int)timeout_ms)
+                                              : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = list->elems[0].err;
+    int64_t offset = list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        char what[PAY_TOPIC_MAX + 64];
+        snprintf(what, sizeof what, "offsets of %s partition %d", topic, (int)partition);
+        return pay_kafka_fail(error, code, what, NULL);
+    }
+    *ret_offset = offset;
+    return PAY_OK;
+}
+
 enum pay_move pay_kafka_reader_bounds(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t timeout_ms,
                                       int64_t *ret_start, int64_t *ret_end, struct pay_error *error)
 {
+    int64_t until = pay_clock_ms() + timeout_ms;
     int64_t start = 0;
-    int64_t end = 0;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(reader->handle->rk, topic, partition, &start, &end, (int)timeout_ms);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        char what[PAY_TOPIC_MAX + 64];
-        snprintf(what, sizeof what, "bounds of %s partition %d", topic, (int)partition);
-        return pay_kafka_fail(error, code, what, NULL);
-    }
-    *ret_start = start;
-    *ret_end = end;
-    return PAY_OK;
+    enum pay_move move = ask_offset(reader, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, &start, error);
+    if (move == PAY_OK)
+        move = ask_offset(reader, topic, partition, RD_KAFKA_OFFSET_END, until - pay_clock_ms(), ret_end, error);
+    if (move == PAY_OK)
+        *ret_start = start;
+    return move;
 }
 
 enum pay_move pay_kafka_reader_offset_at(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t time_ms,
                                          int64_t timeout_ms, int64_t *ret_offset, struct pay_error *error)
 {
-    char what[PAY_TOPIC_MAX + 64];
-    snprintf(what, sizeof what, "offset by time of %s partition %d", topic, (int)partition);
-    rd_kafka_topic_partition_list_t *list = list_of(topic, partition, time_ms);
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(reader->handle->rk, list, (int)timeout_ms);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = list->elems[0].err;
-    int64_t offset = list->elems[0].offset;
-    rd_kafka_topic_partition_list_destroy(list);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return pay_kafka_fail(error, code, what, NULL);
-    if (offset < 0) {                   /* no record that late */
-        int64_t start = 0;
-        return pay_kafka_reader_bounds(reader, topic, partition, timeout_ms, &start, ret_offset, error);
-    }
-    *ret_offset = offset;
-    return PAY_OK;
+    int64_t until = pay_clock_ms() + timeout_ms;
+    int64_t offset = 0;
+    enum pay_move move = ask_offset(reader, topic, partition, time_ms < 0 ? 0 : time_ms, timeout_ms, &offset, error);
+    if (move == PAY_OK && offset < 0)   /* no record that late */
+        move = ask_offset(reader, topic, partition, RD_KAFKA_OFFSET_END, until - pay_clock_ms(), &offset, error);
+    if (move == PAY_OK)
+        *ret_offset = offset;
+    return move;
 }
 
 int pay_kafka_reader_descriptor(const struct pay_kafka_reader *reader)

@@ -30,18 +30,17 @@ bool pay_pg_column_bool(const struct pay_pg_row *row, int column) {
 
 /* The next result, or NULL when the command is over. False: lost or too late. */
 static bool next_result(struct pay_pg *pg, int64_t deadline_ms, PGresult **ret_result, struct pay_error *error) {
-    for (;;) {
+    while (PQisBusy(pg->connection)) {          /* first what is here already: taking in moves the whole buffer each time */
         if (!pay_pg_flush(pg)) return pay_pg_lost(pg, error, "waiting for a result"), false;
-        if (!PQisBusy(pg->connection)) {
-            *ret_result = PQgetResult(pg->connection);
-            return true;
-        }
+        if (!PQisBusy(pg->connection)) break;
         if (!pay_pg_wait(pg, deadline_ms)) {
             pg->broken = true;
             pay_pg_fail(error, PAY_SESSION_OVER, "", "PostgreSQL didn't answer within %lld ms; the connection was given up", (long long)pg->call_timeout_ms);
             return false;
         }
     }
+    *ret_result = PQgetResult(pg->connection);
+    return true;
 }
 
 struct collecting {

@@ -83,9 +83,13 @@ bool pay_pg_sync(struct pay_pg *pg) {
 }
 
 enum pay_pg_event pay_pg_next(struct pay_pg *pg, struct pay_pg_result **ret_result, struct pay_error *error) {
-    if (pg->broken || !pay_pg_flush(pg)) return pay_pg_lost(pg, error, "talking to it"), PAY_PG_LOST;
-    if (pg->outstanding == 0) return PAY_PG_IDLE;
-    if (PQisBusy(pg->connection)) return PAY_PG_NOTHING;
+    if (pg->broken) return pay_pg_lost(pg, error, "talking to it"), PAY_PG_LOST;
+    /* First what is here already: taking in more moves the whole buffer each time. */
+    if (pg->outstanding == 0 || pg->wants_write || PQisBusy(pg->connection)) {
+        if (!pay_pg_flush(pg)) return pay_pg_lost(pg, error, "talking to it"), PAY_PG_LOST;
+        if (pg->outstanding == 0) return PAY_PG_IDLE;
+        if (PQisBusy(pg->connection)) return PAY_PG_NOTHING;
+    }
     PGresult *result = PQgetResult(pg->connection);
     if (result == NULL) return pay_pg_lost(pg, error, "waiting for a result"), PAY_PG_LOST;
     pg->outstanding--;

@@ -594,8 +594,9 @@ static bool stream_next_report(struct pay_stream *port, struct pay_report *ret_r
     return true;
 }
 
-static int stream_descriptor(struct pay_stream *port) {
+static int stream_descriptor(struct pay_stream *port, bool wants_records) {
     (void)port;
+    (void)wants_records;
     return -1;
 }
 

@@ -85,7 +85,7 @@ static void test_a_session_ends_by_itself_when_its_client_vanishes(void **state)
     pay_pg_open(&options, &pg, &error);
     assert_move(PAY_OK, &error);
     static const char *const settings[][2] = {
-        {"idle_in_transaction_session_timeout", "2s"}, {"tcp_user_timeout", "3s"}, {"lock_timeout", "5s"}, {"statement_timeout", "0"},
+        {"idle_in_transaction_session_timeout", "2s"}, {"tcp_user_timeout", "3000"}, {"lock_timeout", "5s"}, {"statement_timeout", "0"},
         {"client_connection_check_interval", "1s"}, {"plan_cache_mode", "force_generic_plan"}, {"jit", "off"}, {"enable_hashjoin", "off"},
         {"enable_mergejoin", "off"}, {"enable_seqscan", "off"}, {"enable_bitmapscan", "off"}, {"role", "paybuf_worker"}, {"TimeZone", "UTC"}};
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) assert_string_equal(settings[i][1], sql_text(pg, "SHOW %s", settings[i][0]));

@@ -1,0 +1,48 @@
+/*
+ * state_file.h - where a reader of the reply log stands: one integer per (generation, partition), kept in a text file.
+ *
+ *   paybuf-reader 1
+ *   ledger d03dbc18-12e4-46be-9a87-433a64143dd2
+ *   # generation partition next-source-offset reply-offset resync-until
+ *   1 0 1234 1250 0
+ *
+ * next-source-offset is the reader's n (PROTOCOL 5) and alone says what is taken; reply-offset only says from where on the reply
+ * log must be read, so that a restart needn't read all of it. resync-until is the E0 of a reader that started in the middle and
+ * isn't synced yet, else 0. Generation 0: no reply was taken of that partition yet. Written atomically: a file beside it, fsync, rename, fsync of the
+ * folder. A crash leaves the old file or the new one.
+ * Memory: state_free. Threads: one.
+ */
+#ifndef PAY_TOOLS_STATE_FILE_H
+#define PAY_TOOLS_STATE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATE_LEDGER_MAX 37
+
+struct state_entry {
+    int64_t generation;         /* 0: none seen yet */
+    int32_t partition;
+    int64_t next;               /* n: the next source offset that is wanted */
+    int64_t reply_offset;       /* everything this reader still wants lies at or above it in the reply log */
+    int64_t resync_until;       /* E0 while not synced, else 0 */
+};
+
+struct state {
+    char ledger_id[STATE_LEDGER_MAX];   /* "" before the first reply */
+    struct state_entry *entries;
+    size_t count, capacity;
+};
+
+void state_add(struct state *state, const struct state_entry *entry);
+void state_free(struct state *state);
+
+enum state_load { STATE_LOADED, STATE_ABSENT, STATE_BAD };
+/* BAD: *ret_why names the line. */
+enum state_load state_load(const char *path, struct state *ret_state, char *ret_why, size_t why_size);
+
+/* False: *ret_why; the old file is still there. */
+bool state_save(const char *path, const struct state *state, char *ret_why, size_t why_size);
+
+#endif
