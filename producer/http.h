@@ -28,6 +28,7 @@
 #define PAY_HTTP_IDLE_MS 60000          /* between two requests, the head of the next included */
 #define PAY_HTTP_BODY_MS 20000          /* from the head to the end of the body */
 #define PAY_HTTP_SEND_MS 20000          /* until the client has taken the answer */
+#define PAY_HTTP_QUIET_MS 1500          /* a connection that is quiet for so long is looked at: has the client hung up? */
 #define PAY_HTTP_DISCARD_MAX 1048576    /* a body that is refused is read so far, so that the client sees the answer */
 #define PAY_HTTP_PATH_MAX 512
 

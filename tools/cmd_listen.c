@@ -20,6 +20,8 @@
 #define WAIT_MS 100                     /* how long a stop signal may go unseen */
 #define GROWTH_INTERVAL_MS 10000        /* new partitions are looked for */
 #define NOTE_INTERVAL_MS 10000          /* the same trouble is told again */
+#define MEND_INTERVAL_MS 1000           /* a partition that gave trouble is read again */
+#define MEND_TIMEOUT_MS 2000
 #define UNREACHED_MS 60000              /* --until-idle: the end of the log must be reached within this */
 
 enum { FROM, STATE, FORMAT, MAX, UNTIL_IDLE };
@@ -44,7 +46,8 @@ struct listen {
     int64_t max, idle_ms;               /* 0: none */
     const char *state_path;             /* NULL: none */
     bool dirty;                         /* lines printed since the last save */
-    int64_t saved_ms, came_ms, grown_ms, noted_ms, began_ms;
+    int64_t saved_ms, came_ms, grown_ms, noted_ms, mended_ms;
+    int32_t broken;                     /* lanes that are to be read again */
     int64_t printed;
 };
 
@@ -87,7 +90,12 @@ static void alarm_gap(struct listen *listen, const struct pay_log_record *record
               headers->covers_from - 1, record->offset, headers->log_generation, record->partition, next);
 }
 
-static enum pay_exit take_record(struct listen *listen, const struct pay_log_record *record) {
+static void read_again(struct listen *listen, int32_t partition) {
+    listen->broken += !listen->listener.lanes[partition].broken;
+    listen->listener.lanes[partition].broken = true;
+}
+
+static void take_record(struct listen *listen, const struct pay_log_record *record) {
     struct pay_reply_headers headers;
     int64_t rewind_to;
     listen->came_ms = pay_clock_ms();
@@ -108,26 +116,50 @@ static enum pay_exit take_record(struct listen *listen, const struct pay_log_rec
         break;
     }
     listen->dirty = true;
-    return move == LISTEN_TAKE_AND_REWIND ? listen_seek(listen->tool, listen->reader, &listen->listener.lanes[record->partition]) : PAY_EXIT_OK;
+    if (move == LISTEN_TAKE_AND_REWIND) {
+        read_again(listen, record->partition);
+        listen->mended_ms = 0;
+    }
 }
 
-/* A partition's trouble: read it again from where we are. The handle's: librdkafka connects again by itself. */
-static enum pay_exit take_trouble(struct listen *listen, const struct pay_kafka_read *read) {
+static void note_trouble(struct listen *listen, const struct pay_error *error) {
     int64_t now_ms = pay_clock_ms();
-    if (now_ms - listen->noted_ms >= NOTE_INTERVAL_MS || listen->noted_ms == 0) {
-        tool_note(listen->tool, "%s; going on trying", read->error.text);
-        listen->noted_ms = now_ms;
-    }
+    if (listen->noted_ms != 0 && now_ms - listen->noted_ms < NOTE_INTERVAL_MS) return;
+    tool_note(listen->tool, "%s; going on trying", error->text);
+    listen->noted_ms = now_ms;
+}
+
+/* The handle's trouble mends itself: librdkafka connects again. A partition stands still until it is read again. */
+static enum pay_exit take_trouble(struct listen *listen, const struct pay_kafka_read *read) {
     if (read->error.move == PAY_REFUSE) return tool_error(listen->tool, &read->error);
-    int32_t partition = read->record.partition;
-    if (partition < 0 || partition >= listen->listener.lane_count) return PAY_EXIT_OK;
-    return listen_seek(listen->tool, listen->reader, &listen->listener.lanes[partition]);
+    note_trouble(listen, &read->error);
+    if (read->record.partition >= 0 && read->record.partition < listen->listener.lane_count) read_again(listen, read->record.partition);
+    return PAY_EXIT_OK;
+}
+
+static void mend(struct listen *listen) {
+    struct pay_error error;
+    if (listen->broken == 0 || pay_clock_ms() - listen->mended_ms < MEND_INTERVAL_MS) return;
+    for (int32_t p = 0; p < listen->listener.lane_count; p++) {
+        struct listen_lane *lane = &listen->listener.lanes[p];
+        if (!lane->broken) continue;
+        if (listen_seek(listen->tool, listen->reader, lane, MEND_TIMEOUT_MS, &error) != PAY_OK) {
+            note_trouble(listen, &error);
+            break;
+        }
+        lane->broken = false;
+        listen->broken--;
+    }
+    listen->mended_ms = pay_clock_ms();
 }
 
 static enum pay_exit take(struct listen *listen, const struct pay_kafka_read *read) {
     switch (read->kind) {
-    case PAY_KAFKA_READ_RECORD: return take_record(listen, &read->record);
+    case PAY_KAFKA_READ_RECORD:
+        if (!listen->listener.lanes[read->record.partition].broken) take_record(listen, &read->record);     /* else it comes again */
+        return PAY_EXIT_OK;
     case PAY_KAFKA_READ_END:
+        if (listen->listener.lanes[read->record.partition].broken) return PAY_EXIT_OK;
         listen->listener.lanes[read->record.partition].at_end = true;
         listen->listener.lanes[read->record.partition].reply_offset = read->record.offset;
         return PAY_EXIT_OK;
@@ -172,6 +204,7 @@ static enum pay_exit follow(struct listen *listen) {
         bool due = pay_clock_ms() - listen->saved_ms >= SAVE_INTERVAL_MS;
         pay_kafka_reader_next(listen->reader, due ? 0 : WAIT_MS, &read);
         status = take(listen, &read);
+        mend(listen);
         if (status == PAY_EXIT_OK && due) status = keep(listen);
         if (status == PAY_EXIT_OK) status = look_for_growth(listen);
     }

@@ -29,6 +29,7 @@ struct listen_lane {
     struct pay_reader first;        /* how the first generation that is seen begins */
     int64_t reply_offset;           /* next reply offset to be read */
     bool at_end;
+    bool broken;                    /* not being read: the caller seeks again */
 };
 
 struct listener {

@@ -15,6 +15,7 @@
 
 #define REPLY_HEADERS_MAX 12
 #define BLOCKED_TOO_LONG_MS 30000
+#define EVICTED_MS 5000
 
 /* --- replies --- */
 
@@ -61,6 +62,25 @@ static enum pay_move send_reply(struct pay_worker *w, struct pay_lane *lane, con
     return w->stream->ops->publish(w->stream, w->slot_of[lane->partition], &reply, error);
 }
 
+/* Its next reply can't go out yet. What it had received waits in works, so it receives nothing more: the others need them. */
+static void block(struct pay_worker *w, struct pay_lane *lane) {
+    w->stuck[lane->partition] = true;
+    if (lane->blocked_since_ms == 0) lane->blocked_since_ms = w->now_ms;
+    if (lane->fetching) w->stream->ops->stop_fetch(w->stream, lane->partition);
+    lane->fetching = false;
+    if (w->now_ms - lane->blocked_since_ms > BLOCKED_TOO_LONG_MS) worker_end_lane(w, lane, w->now_ms, "its next reply couldn't be sent for too long");
+}
+
+void worker_free_a_work(struct pay_worker *w) {
+    struct pay_lane *longest = NULL;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        struct pay_lane *lane = &w->lanes[i];
+        if (lane->state != PAY_LANE_OPEN || lane->blocked_since_ms == 0) continue;
+        if (longest == NULL || lane->blocked_since_ms < longest->blocked_since_ms) longest = lane;
+    }
+    if (longest != NULL) worker_end_lane(w, longest, w->now_ms + EVICTED_MS, "it held back the other partitions' records");
+}
+
 /* Sends one reply if it may go now. */
 static void publish_record(struct pay_worker *w, struct work *work, uint32_t i) {
     struct pay_error error = {0};
@@ -72,9 +92,7 @@ static void publish_record(struct pay_worker *w, struct work *work, uint32_t i) 
     }
     if (w->stuck[lane->partition]) return;          /* an earlier one waits: order */
     if (work->letter_due[i]) {
-        w->stuck[lane->partition] = true;
-        if (lane->blocked_since_ms == 0) lane->blocked_since_ms = w->now_ms;
-        if (w->now_ms - lane->blocked_since_ms > BLOCKED_TOO_LONG_MS) worker_end_lane(w, lane, w->now_ms, "a dead letter wasn't acknowledged");
+        block(w, lane);
         return;
     }
     switch (send_reply(w, lane, record, &work->batch.answers[i], lane->covers_from, &error)) {
@@ -83,9 +101,15 @@ static void publish_record(struct pay_worker *w, struct work *work, uint32_t i) 
         lane->blocked_since_ms = 0;
         work->done[i] = true;
         return;
-    case PAY_AGAIN: w->stuck[lane->partition] = true; return;
+    case PAY_AGAIN: block(w, lane); return;
     default: worker_end_slot(w, w->slot_of[lane->partition], error.text);
     }
+}
+
+static void publish_work(struct pay_worker *w, struct work *work, uint32_t end) {
+    for (uint32_t i = work->next; i < end; i++)
+        if (!work->done[i]) publish_record(w, work, i);
+    while (work->next < end && work->done[work->next]) work->next++;
 }
 
 void worker_publish(struct pay_worker *w) {
@@ -93,13 +117,13 @@ void worker_publish(struct pay_worker *w) {
     memset(w->stuck, 0, sizeof w->stuck);
     for (uint32_t n = 0; n < w->publishing_count; n++) {
         struct work *work = w->publishing[n];
-        for (uint32_t i = work->next; i < work->batch.count; i++)
-            if (!work->done[i]) publish_record(w, work, i);
-        while (work->next < work->batch.count && work->done[work->next]) work->next++;
+        publish_work(w, work, work->batch.count);
         if (work->next < work->batch.count) w->publishing[kept++] = work;
         else w->busy = true;
     }
     w->publishing_count = kept;
+    if (w->settling != NULL)                        /* slices that are answered don't wait for the rest of their batch */
+        publish_work(w, w->settling, w->slice_chosen ? w->settling->batch.begin : w->settling->batch.end);
 }
 
 /* --- reports --- */

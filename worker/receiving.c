@@ -75,12 +75,12 @@ static void receive_end(struct pay_worker *w, const struct pay_log_record *end) 
         worker_halt_lane(w, lane, PAY_HALT_LOG_REPLACED, "the last record below P isn't the anchor");
 }
 
-/* Lanes that were stopped because too much of theirs was unanswered are fetched again when half of it is. */
+/* Lanes that were stopped because their replies couldn't go out, or too much was unanswered, are fetched again when that is over. */
 static void fetch_again(struct pay_worker *w) {
     struct pay_error error = {0};
     for (uint32_t i = 0; i < w->lane_count; i++) {
         struct pay_lane *lane = &w->lanes[i];
-        if (lane->state != PAY_LANE_OPEN || lane->fetching || lane->unreplied > PAY_LANE_UNREPLIED_MAX / 2) continue;
+        if (lane->state != PAY_LANE_OPEN || lane->fetching || lane->blocked_since_ms != 0 || lane->unreplied > PAY_LANE_UNREPLIED_MAX / 2) continue;
         enum pay_move move = w->stream->ops->fetch(w->stream, lane->partition, lane->received, &error);
         if (move == PAY_OK) lane->fetching = true;
         else if (move != PAY_AGAIN) worker_end_lane(w, lane, w->now_ms, error.text);
@@ -93,6 +93,7 @@ void worker_receive(struct pay_worker *w) {
     if (!w->agreed || w->draining || w->revoking) return;
     fetch_again(w);
     if (w->filling == NULL) w->filling = worker_take_work(w);
+    if (w->filling == NULL) worker_free_a_work(w);
     while (w->filling != NULL && has_space(w->filling) && w->filling->batch.count < w->options.batch_records_max) {
         enum pay_record_kind kind = w->stream->ops->next_record(w->stream, &record);
         if (kind == PAY_RECORD_NONE) {

@@ -13,7 +13,7 @@
 #include "core/retry.h"
 #include "worker/worker.h"
 
-#define WORKS 4
+#define WORKS 6                                 /* one filled, one settled, one published; the rest may be held by a lane that waits for a dead letter */
 #define ARENA_BYTES ((size_t)PAY_BATCH_RECORDS_MAX * 256 + PAY_VALUE_MAX)
 
 /* A batch on its way, with the bytes that its records point to. */
@@ -113,6 +113,7 @@ bool worker_settle_idle(const struct pay_worker *w);
 
 /* publishing.c */
 void worker_publish(struct pay_worker *w);
+void worker_free_a_work(struct pay_worker *w);                              /* all are on their way: a lane that holds one back gives its session up */
 void worker_acknowledge(struct pay_worker *w);
 void worker_send_dead_letter(struct pay_worker *w, const struct pay_log_record *raw, const struct pay_record *record);
 

@@ -72,8 +72,8 @@ check_storm() {
 # The tables alone, by plain SQL.
 check_books() {
     local before=$differences count text paid declined
-    if ! { sed '/^-- here: the accepted payments/q' "$bench/lib/proof.sql" && cat "$demo_dir/accepted.ndjson" && echo '\.' &&
-        sed '1,/^-- here: the accepted payments/d' "$bench/lib/proof.sql"; } |
+    if ! { sed '/^COPY line/q' "$bench/lib/proof.sql" && cat "$demo_dir/accepted.ndjson" && echo '\.' &&
+        sed '1,/^COPY line/d' "$bench/lib/proof.sql"; } |
         psql -XqAt -v ON_ERROR_STOP=1 -v prefix="$prefix" "$PAYBUF_DATABASE_URL" >"$demo_dir/books" 2>"$demo_dir/books.err"; then
         found 1 "the tables couldn't be checked: $(head -n 3 "$demo_dir/books.err")"
     fi

@@ -1,9 +1,8 @@
 -- proof.sql - what must hold in the tables after a storm; shares nothing with the worker. Each row of output: count|what is wrong.
--- psql variable: prefix (of the storm's accounts). The storm's list of what was accepted comes in where the mark is.
+-- psql variable: prefix (of the storm's accounts). The storm's list of what was accepted (NDJSON) comes in behind COPY.
 SET client_min_messages = warning;
 CREATE TEMPORARY TABLE line (text text);
 COPY line FROM STDIN WITH (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02');
--- here: the accepted payments
 CREATE TEMPORARY TABLE accepted AS
 SELECT text::jsonb ->> 'order_id' AS order_id, (text::jsonb ->> 'attempt')::integer AS attempt,
     split_part(text::jsonb ->> 'position', '-', 1)::bigint AS generation, split_part(text::jsonb ->> 'position', '-', 2)::integer AS partition,

@@ -48,7 +48,7 @@ struct pay_lane {
     int64_t last_ack_offset;        /* largest log offset acknowledged on this handle, -1 before the first */
     uint32_t unreplied;             /* received and not acknowledged */
     uint32_t dead_letters_missing;  /* dead letters sent and not yet acknowledged */
-    int64_t blocked_since_ms;       /* its first reply waits for a dead letter since then; 0 when not */
+    int64_t blocked_since_ms;       /* its first reply can't go out since then (dead letter, full queue); 0 when not */
     bool fetching;                  /* the stream delivers it */
     bool verify_anchor;             /* read the anchor again before the next settle */
     int64_t anchor_seen_ms;         /* when it was last verified */

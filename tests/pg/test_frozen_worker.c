@@ -65,14 +65,21 @@ static struct session *settle_half(const char *name) {
     return s;
 }
 
+/* What the worker's loop does next, from wherever it is. */
+static enum pay_settle_state settle_on(struct session *s) {
+    enum pay_settle_state ended = wait_settle(s);
+    if (ended != PAY_SETTLE_READ) return ended;
+    pay_batch_decide(s->batch, s->decided_at_us);
+    if (s->ledger->ops->settle_write(s->ledger, &s->error) != PAY_OK) return PAY_SETTLE_FAILED;
+    return wait_settle(s);
+}
+
 static void between_the_halves(int tell) {
     struct session *s = settle_half("frozen");
     tell_parent(tell);
     raise(SIGSTOP);
     /* Awake again. It doesn't know how long it slept until it looks at the clock; if it didn't look, the server would tell. */
-    pay_batch_decide(s->batch, s->decided_at_us);
-    enum pay_move move = s->ledger->ops->settle_write(s->ledger, &s->error);
-    if (move == PAY_OK && wait_settle(s) == PAY_SETTLE_COMMITTED) _exit(1);
+    if (settle_on(s) == PAY_SETTLE_COMMITTED) _exit(1);
     _exit(0);
 }
 
@@ -144,8 +151,8 @@ static void waiting_for_an_account(int tell) {
     if (begin_settle(s) != PAY_OK) _exit(7);
     tell_parent(tell);
     raise(SIGSTOP);
-    enum pay_settle_state ended = wait_settle(s);
-    if (ended == PAY_SETTLE_READ) _exit(1);
+    /* What was read before the server hung up may still come; the COMMIT can't. */
+    if (settle_on(s) == PAY_SETTLE_COMMITTED) _exit(1);
     _exit(0);
 }
 

@@ -286,7 +286,7 @@ static void a_missing_dead_letter_stops_only_its_lane(void **state) {
     rig_run_for(rig, 1000);
     fake_broker_append_request(&rig->broker, 0, "g", "garbage");
     for (int i = 0; i < 40; i++) {      /* both lanes trickle: every record may be a batch of its own */
-        char prefix[16];
+        char prefix[32];
         snprintf(prefix, sizeof prefix, "t-%d", i);
         workload_many(rig, 0, prefix, 1);
         workload_pay(rig, 1, prefix, 1, "bob", 1);

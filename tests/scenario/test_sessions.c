@@ -191,7 +191,7 @@ static void a_rebalance_in_the_middle_of_a_settle_loses_nothing(void **state) {
     rig_run_for(rig, 500);
     for (int round = 0; round < 6; round++) {
         for (int32_t partition = 0; partition < 3; partition++) {
-            char prefix[16];
+            char prefix[32];
             snprintf(prefix, sizeof prefix, "r-%d-%d", round, partition);
             workload_many(rig, partition, prefix, 4);
         }
