@@ -2,7 +2,7 @@
 #include "tools/commands.h"
 
 static const struct command *const verbs[] = {
-    &cmd_init, &cmd_doctor, &cmd_account, &cmd_pay, &cmd_show, &cmd_listen, &cmd_status, NULL,
+    &cmd_init, &cmd_doctor, &cmd_account, &cmd_pay, &cmd_show, &cmd_listen, &cmd_status, &cmd_audit, NULL,
 };
 
 const struct command paybuf_commands = {

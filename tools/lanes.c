@@ -32,6 +32,7 @@ static bool take_lane(void *argument, const struct pay_pg_row *row) {
     copy(lane->group, sizeof lane->group, pay_pg_column(row, 7));
     copy(lane->halted, sizeof lane->halted, pay_pg_column(row, 8));
     copy(lane->updated_at, sizeof lane->updated_at, pay_pg_column(row, 9));
+    lane->anchor_offset = pay_pg_column(row, 10) != NULL ? pay_pg_column_int8(row, 10) : -1;
     return true;
 }
 

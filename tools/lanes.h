@@ -19,6 +19,7 @@ struct lane_view {
     char group[128];
     char halted[32];                        /* reason, or "" */
     char updated_at[40];
+    int64_t anchor_offset;                  /* the last data record below P; -1: none */
 
     bool has_bounds;                        /* the broker was asked */
     int64_t request_start, request_end;     /* L, E (high watermark) */

@@ -54,6 +54,7 @@ struct stream_kafka {
     uint64_t ready;
     int64_t looked_ms;              /* last time all handles were polled without being asked */
     int64_t watched_ms;
+    bool lanes_dry;                 /* next_record found nothing more the last time */
     struct pay_stream_event troubles[TROUBLES_MAX];
     uint32_t trouble_first, trouble_count;
     int64_t trouble_told_ms;        /* of the whole connection */

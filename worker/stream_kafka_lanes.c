@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,7 @@ enum pay_record_kind pay_sk_next_record(struct pay_stream *stream, struct pay_lo
         switch (read.kind) {
         case PAY_KAFKA_READ_NOTHING:
             self->ready &= ~READY_LANES;
+            self->lanes_dry = true;
             break;
         case PAY_KAFKA_READ_TROUBLE:
             pay_sk_trouble(self, read.record.partition, &read.error);
@@ -91,6 +93,7 @@ enum pay_record_kind pay_sk_next_record(struct pay_stream *stream, struct pay_lo
         case PAY_KAFKA_READ_END:
             assert(lane != NULL && lane->fetching);
             lane->heard_ms = pay_clock_ms();
+            self->lanes_dry = false;
             lane->next = read.record.offset + (read.kind == PAY_KAFKA_READ_RECORD ? 1 : 0);
             *ret_record = read.record;
             return read.kind == PAY_KAFKA_READ_RECORD ? PAY_RECORD_DATA : PAY_RECORD_END;
@@ -140,11 +143,28 @@ static void watch_lane(struct stream_kafka *self, int32_t partition, int64_t now
     renew_lanes(self, now_ms);
 }
 
+/* Something was delivered that the loop hasn't taken, because it has no room or no database: then it is the loop that is silent. */
+static bool is_unread(const struct stream_kafka *self)
+{
+    struct pollfd news = { .fd = self->lanes != NULL ? pay_kafka_reader_descriptor(self->lanes) : -1, .events = POLLIN };
+    return !self->lanes_dry || poll(&news, 1, 0) > 0;
+}
+
+static void hear_all(struct stream_kafka *self, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < self->partitions; i++)
+        self->fetched[i].heard_ms = now_ms;
+}
+
 void pay_sk_watchdog(struct stream_kafka *self, int64_t now_ms)
 {
     if (self->group == NULL || now_ms - self->watched_ms < 1000)
         return;
     self->watched_ms = now_ms;
+    if (is_unread(self)) {
+        hear_all(self, now_ms);
+        return;
+    }
     for (uint32_t i = 0; i < self->partitions; i++) {
         if (self->fetched[i].fetching && now_ms - self->fetched[i].heard_ms >= SILENCE_MS) {
             watch_lane(self, (int32_t)i, now_ms);

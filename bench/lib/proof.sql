@@ -24,10 +24,10 @@ FROM (SELECT FROM paybuf.payment GROUP BY log_generation, src_partition, src_off
 
 SELECT count(*), 'balances are not their adjustments less what was paid'
 FROM paybuf.account a
-WHERE balance_minor <> coalesce((SELECT sum(CASE kind WHEN 'open' THEN amount_minor WHEN 'credit' THEN amount_minor WHEN 'debit' THEN -amount_minor ELSE 0 END)
-        FROM paybuf.adjustment j WHERE j.tenant = a.tenant AND j.account_id = a.account_id), 0)
-    - coalesce((SELECT paid FROM (SELECT tenant, account_id, sum(amount_minor) AS paid FROM paybuf.payment WHERE outcome = 'paid' GROUP BY 1, 2) s
-        WHERE s.tenant = a.tenant AND s.account_id = a.account_id), 0);
+LEFT JOIN (SELECT tenant, account_id, sum(CASE kind WHEN 'open' THEN amount_minor WHEN 'credit' THEN amount_minor WHEN 'debit' THEN -amount_minor ELSE 0 END) AS given
+    FROM paybuf.adjustment GROUP BY 1, 2) g USING (tenant, account_id)
+LEFT JOIN (SELECT tenant, account_id, sum(amount_minor) AS paid FROM paybuf.payment WHERE outcome = 'paid' GROUP BY 1, 2) p USING (tenant, account_id)
+WHERE a.balance_minor <> coalesce(given, 0) - coalesce(paid, 0);
 
 SELECT count(*), 'accounts are below their floor' FROM paybuf.account WHERE balance_minor < floor_minor;
 

@@ -43,9 +43,7 @@ void pay_batch_shrink(struct pay_batch *batch, uint32_t limit) {
 
 static int compare_sort(const void *a, const void *b) {
     const struct pay_batch_sort *left = a, *right = b;
-    int order = pay_tenant_id_compare(left->tenant, left->id, right->tenant, right->id);
-    if (order != 0) return order;
-    return (left->record > right->record) - (left->record < right->record);
+    return pay_tenant_id_compare(left->tenant, left->id, right->tenant, right->id);
 }
 
 /* Fills batch->sort with the slice's valid records, sorted by (tenant, order_id) or by (tenant, account_id). */

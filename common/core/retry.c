@@ -5,7 +5,7 @@
 
 int64_t pay_backoff_ms(uint32_t attempt, int64_t base_ms, int64_t cap_ms, uint32_t random) {
     assert(base_ms > 0 && cap_ms >= base_ms);
-    int64_t ceiling_ms = attempt < 20 && base_ms <= (cap_ms - 1) >> attempt ? base_ms << attempt : cap_ms;
+    int64_t ceiling_ms = attempt < 62 && base_ms <= (cap_ms - 1) >> attempt ? base_ms << attempt : cap_ms;
     return base_ms + (int64_t)(random % (uint64_t)(ceiling_ms - base_ms + 1));
 }
 

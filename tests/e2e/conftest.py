@@ -40,6 +40,34 @@ def make_stack(request):
 
 
 @pytest.fixture(scope="module")
+def servers(request):
+    """Kafka and PostgreSQL for a module; each test takes a ledger of its own on them."""
+    stack = Stack(new_run_dir(request.module.__name__))
+    try:
+        stack.up_servers()
+        yield stack
+    finally:
+        keep_logs(request, stack)
+        stack.down()
+        shutil.rmtree(stack.run_dir, ignore_errors=True)
+
+
+@pytest.fixture
+def new_ledger(request, servers):
+    """new_ledger(partitions=4, workers=("worker-1",), accounts=[..]) -> a Stack that is up; its programs end with the test."""
+    made = []
+
+    def make(**options):
+        name = f"{request.node.name.removeprefix('test_')[:40]}_{len(servers.ledgers)}".lower()
+        made.append(servers.new_ledger(name, **options))
+        return made[-1]
+
+    yield make
+    for ledger in made:
+        ledger.kill_children()
+
+
+@pytest.fixture(scope="module")
 def module_stack(request):
     """One stack for a module's tests that don't break servers: 4 partitions, intake, worker-1, accounts a-0 .. a-99."""
     stack = Stack(new_run_dir(request.module.__name__))
@@ -58,3 +86,5 @@ def keep_logs(request, stack):
         return
     target = Path(os.environ.get("PAYBUF_TEST_LOGS", ROOT / "run" / "log" / "e2e")) / stack.run_dir.name
     shutil.copytree(stack.run_dir / "log", target, dirs_exist_ok=True)
+    for ledger in stack.ledgers:
+        shutil.copytree(ledger.run_dir / "log", target / ledger.group, dirs_exist_ok=True)

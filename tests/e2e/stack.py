@@ -1,13 +1,18 @@
-"""stack - a private Kafka, PostgreSQL, intake and workers for one test module, driven through ./dev, and what tests do to them.
+"""stack - a private Kafka, PostgreSQL, intake and workers, driven through ./dev, and what tests do to them.
 
 Everything lies in a run directory of its own; nothing is shared with a running ./dev up. Every wait has a bound and says what
 it waited for. The programs under test are those of PAYBUF_TEST_BIN_DIR (./dev test sets it).
+
+A stack's servers can carry several ledgers: `new_ledger` answers a Stack with topics, database, group and workers of its own on
+the same two servers, ready in two seconds instead of ten. So one test's lost topics are no other test's trouble.
 """
+import http.client
 import json
 import os
 import random
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,10 +21,13 @@ import urllib.request
 from pathlib import Path
 
 import psycopg2
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+import kafka_wire
+
 ROOT = Path(__file__).resolve().parents[2]
+QUIET = {"log_level": 0}                # librdkafka's own words about brokers that a test killed
 REQUESTS, REPLIES, LETTERS = "pay.requests", "pay.replies", "pay.dlq"
 
 
@@ -35,7 +43,23 @@ def wait_until(condition, timeout_s, what):
         time.sleep(0.1)
 
 
+def free_port():
+    """Below the ephemeral range, so that no outgoing connection takes it meanwhile."""
+    while True:
+        port = random.randint(20000, 31999)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
 class Stack:
+    group = "paybuf"
+    requests, replies, letters = REQUESTS, REPLIES, LETTERS
+    servers = None                      # the stack whose servers this ledger uses; None: its own
+
     def __init__(self, run_dir, partitions=4):
         self.run_dir = Path(run_dir)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("PAYBUF_") or k.startswith("PAYBUF_CACHE")}
@@ -43,9 +67,11 @@ class Stack:
         if "PAYBUF_TEST_BIN_DIR" in os.environ:
             self.environment["PAYBUF_BIN_DIR"] = os.environ["PAYBUF_TEST_BIN_DIR"]
         self.partitions = partitions
-        self.produced = 0
+        self.children = {}              # programs started by launch, by name
+        self.ledgers = []
+        self.shared_producer = self.shared_consumer = self.shared_admin = None
 
-    # --- processes ---
+    # --- servers ---
 
     def dev(self, *arguments, check=True, timeout_s=120, **environment):
         done = subprocess.run([str(ROOT / "dev"), *arguments], env={**self.environment, **environment}, stdin=subprocess.DEVNULL,
@@ -54,18 +80,39 @@ class Stack:
             raise AssertionError(f"./dev {' '.join(arguments)} exited {done.returncode}:\n{done.stdout[-3000:]}")
         return done
 
-    def up(self, workers=("worker-1",), producer=True):
-        """Servers, topics and tables, then the programs that are asked for."""
+    def up_servers(self):
+        """Kafka and PostgreSQL, nothing of ours."""
         self.dev("up", "--servers")
         self.read_env()
+
+    def up(self, workers=("worker-1",), producer=True):
+        """Servers, topics and tables, then the programs that are asked for."""
+        self.up_servers()
         self.cli("init", "--partitions", str(self.partitions))
         if producer:
             self.dev("start", "producer")
         for worker in workers:
-            self.dev("start", worker)
+            self.start(worker)
         self.read_env()
 
+    def new_ledger(self, name, partitions=4, workers=("worker-1",), accounts=()):
+        """A ledger of its own on the same servers, up and running; accounts: opened before the workers start."""
+        ledger = Ledger(self, name, partitions)
+        self.ledgers.append(ledger)
+        ledger.init()
+        if accounts:
+            ledger.open_accounts(accounts)
+        for worker in workers:
+            ledger.start(worker, wait=False)
+        for worker in workers:
+            ledger.wait_ready(worker)
+        return ledger
+
     def down(self):
+        self.kill_children()
+        for ledger in self.ledgers:
+            ledger.kill_children()
+        self.dev("kill", "kafka", check=False)      # its orderly end takes seconds, and nobody needs its data any more
         self.dev("down", "--wipe", check=False)
 
     def read_env(self):
@@ -75,6 +122,105 @@ class Stack:
             if len(words) == 2 and words[0] == "export":
                 name, value = words[1].split("=", 1)
                 self.env[name] = value
+
+    # --- our programs: started without ./dev where a test does it often, but known to it ---
+
+    def start(self, name="worker-1", wait=True, **environment):
+        """Starts a worker or the intake ("producer"); PAYBUF_* in `environment` go to it."""
+        if name == "producer":
+            own = {"PAYBUF_PRODUCER_LISTEN": self.env["PAYBUF_HTTP_URL"][len("http://"):], "PAYBUF_PRODUCER_ADMIN": f"127.0.0.1:{self.admin_port(name)}"}
+        else:
+            own = {"PAYBUF_WORKER_ADMIN": f"127.0.0.1:{self.admin_port(name)}"}
+        program = self.binary("paybuf-producer" if name == "producer" else "paybuf-worker")
+        with open(self.run_dir / "log" / f"{name}.log", "ab") as log:
+            child = subprocess.Popen([program, "--config", str(self.run_dir / "paybuf.conf")], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                     start_new_session=True, env={**self.environment, **self.env, **own, **environment})
+        self.children[name] = child
+        started = Path(f"/proc/{child.pid}/stat").read_text().rsplit(") ", 1)[1].split()[19]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        (self.run_dir / "state" / f"{name}.start").write_text(f"{started} {boot}\n")
+        (self.run_dir / f"{name}.pid").write_text(f"{child.pid}\n")
+        if wait:
+            self.wait_ready(name)
+
+    def binary(self, program):
+        return str(Path(self.environment.get("PAYBUF_BIN_DIR", ROOT / "build/release/bin")) / program)
+
+    def admin_port(self, name):
+        name = "producer-admin" if name == "producer" else name
+        ports = self.run_dir / "ports"
+        known = dict(line.split("=") for line in ports.read_text().splitlines()) if ports.exists() else {}
+        if name not in known:
+            known[name] = str(free_port())
+            with open(ports, "a") as file:
+                file.write(f"{name}={known[name]}\n")
+        return int(known[name])
+
+    def admin(self, name, path):
+        """GET on a program's admin port: (status, text); a status of 0 when nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port(name), timeout=3)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+        finally:
+            connection.close()
+
+    def metric(self, name, metric, **labels):
+        """The value of a metric, 0 when it isn't there."""
+        wanted = metric + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
+        for line in self.admin(name, "/metrics")[1].splitlines():
+            if line.startswith(wanted + " "):
+                return int(float(line.split()[-1]))
+        return 0
+
+    def wait_ready(self, name="worker-1", timeout_s=60):
+        def ready():
+            child = self.children.get(name)
+            assert child is None or child.poll() is None, f"{name} ended with {child.returncode}:\n{self.log(name)[-3000:]}"
+            return self.admin(name, "/readyz")[0] == 200
+        wait_until(ready, timeout_s, f"{name} ready")
+
+    def wait_claimed(self, workers=("worker-1",), timeout_s=60):
+        """Until these workers have all partitions open between them."""
+        wait_until(lambda: sum(self.metric(w, "paybuf_lane_open", partition=p) for w in workers for p in range(self.partitions)) == self.partitions,
+                   timeout_s, f"all lanes claimed by {', '.join(workers)}")
+
+    def kill(self, name="worker-1", expel=False):
+        """SIGKILL. expel: also from the group, which else waits 10 s for a sign of life (only where no other worker lives)."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        self.wait_gone(name, pid, 10)
+        if expel:
+            self.expel_members()
+
+    def stop(self, name="worker-1", timeout_s=30):
+        """SIGTERM, and waits for the end; answers the exit status where the worker was started by start()."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGTERM)
+        self.wait_gone(name, pid, timeout_s)
+        return self.children[name].returncode if name in self.children else None
+
+    def wait_gone(self, name, pid, timeout_s):
+        child = self.children.get(name)
+        if child is not None and child.pid == pid:
+            child.wait(timeout_s)
+        else:
+            wait_until(lambda: not Path(f"/proc/{pid}").exists(), timeout_s, f"{name} ended")
+
+    def kill_children(self):
+        for child in self.children.values():
+            if child.poll() is None:
+                child.kill()
+                child.wait(10)
+
+    def expel_members(self):
+        """Ends the membership of all of the group's members, who must be dead."""
+        for group in self.admin_client().list_groups(self.group, timeout=20):
+            for member in group.members:
+                kafka_wire.leave_group(self.bootstrap(), self.group, member.id)
 
     def pid(self, name):
         return int((self.run_dir / f"{name}.pid").read_text().split()[0])
@@ -92,8 +238,7 @@ class Stack:
         return (self.run_dir / "log" / f"{name}.log").read_text(errors="replace")
 
     def cli(self, *arguments, check=True, timeout_s=120, ok=(0,)):
-        binary = Path(self.environment.get("PAYBUF_BIN_DIR", ROOT / "build/release/bin")) / "paybuf"
-        done = subprocess.run([str(binary), "--config", str(self.run_dir / "paybuf.conf"), *arguments], env={**self.environment, **getattr(self, "env", {})},
+        done = subprocess.run([self.binary("paybuf"), "--config", str(self.run_dir / "paybuf.conf"), *arguments], env={**self.environment, **getattr(self, "env", {})},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s)
         if check and done.returncode not in ok:
             raise AssertionError(f"paybuf {' '.join(arguments)} exited {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
@@ -101,10 +246,18 @@ class Stack:
 
     # --- books ---
 
+    def connect(self):
+        """A session of the test's own."""
+        return psycopg2.connect(self.env["PAYBUF_DATABASE_URL"], connect_timeout=5)
+
     def sql(self, statement, *arguments):
-        with psycopg2.connect(self.env["PAYBUF_DATABASE_URL"], connect_timeout=5) as database, database.cursor() as cursor:
-            cursor.execute(statement, arguments)
-            return cursor.fetchall() if cursor.description else None
+        database = self.connect()
+        try:
+            with database, database.cursor() as cursor:
+                cursor.execute(statement, arguments or None)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            database.close()
 
     def open_accounts(self, names, opening_minor=1_000_000_00, currency="EUR"):
         file = self.run_dir / f"accounts-{random.getrandbits(32):08x}.ndjson"
@@ -113,13 +266,18 @@ class Stack:
 
     # --- requests ---
 
-    def producer(self, **settings):
-        return Producer({"bootstrap.servers": self.env["PAYBUF_KAFKA_BOOTSTRAP"], "enable.idempotence": True, "partitioner": "murmur2_random",
-                         "linger.ms": 5, **settings})
+    def bootstrap(self):
+        return self.env["PAYBUF_KAFKA_BOOTSTRAP"]
 
-    def append(self, requests, partition=None, producer=None):
-        """Appends request documents (dicts, or (key, bytes, headers) tuples for hand-made records); answers [(partition, offset)]."""
-        producer = producer or self.producer()
+    def producer(self, **settings):
+        return Producer({"bootstrap.servers": self.bootstrap(), "enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 5,
+                         **QUIET, **settings})
+
+    def append(self, requests, partition=None, producer=None, **produce):
+        """Appends request documents (dicts, or (key, bytes, headers) tuples for hand-made records); answers [(partition, offset)]
+        in the order of the reports. One thread at a time, unless each brings a producer."""
+        if producer is None:
+            producer = self.shared_producer = self.shared_producer or self.producer()
         stored = []
 
         def delivered(error, message):
@@ -131,7 +289,7 @@ class Stack:
             where = {} if partition is None else {"partition": partition}
             while True:
                 try:
-                    producer.produce(REQUESTS, value=value, key=key, headers=headers, on_delivery=delivered, **where)
+                    producer.produce(self.requests, value=value, key=key, headers=headers, on_delivery=delivered, **where, **produce)
                     break
                 except BufferError:
                     producer.poll(0.1)
@@ -175,21 +333,36 @@ class Stack:
     # --- logs ---
 
     def consumer(self, isolation="read_uncommitted"):
-        return Consumer({"bootstrap.servers": self.env["PAYBUF_KAFKA_BOOTSTRAP"], "group.id": "e2e-reader", "enable.auto.commit": False,
-                         "isolation.level": isolation, "enable.partition.eof": False, "auto.offset.reset": "earliest"})
+        return Consumer({"bootstrap.servers": self.bootstrap(), "group.id": "e2e-reader", "enable.auto.commit": False,
+                         "isolation.level": isolation, "enable.partition.eof": False, "auto.offset.reset": "earliest", **QUIET})
 
-    def bounds(self, topic=REQUESTS):
-        consumer = self.consumer()
-        try:
-            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20) for p in range(self.partitions)}
-        finally:
-            consumer.close()
+    def bounds(self, topic=None):
+        """{partition: (start, high watermark)}"""
+        self.shared_consumer = self.shared_consumer or self.consumer()
+        topic = topic or self.requests
+        return {p: self.shared_consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20) for p in range(self.partitions)}
 
     def read(self, topic, isolation="read_uncommitted"):
-        sys.path.insert(0, str(Path(__file__).parent))
-        os.environ["PAYBUF_KAFKA_BOOTSTRAP"] = self.env["PAYBUF_KAFKA_BOOTSTRAP"]
+        os.environ["PAYBUF_KAFKA_BOOTSTRAP"] = self.bootstrap()
         import check_history
         return check_history.read_topic(topic, isolation)
+
+    def answers(self, partition=None):
+        """{(partition, offset): reply} as a reader with one integer per partition takes them; a gap fails."""
+        taken = {}
+        for p, messages in self.read(self.replies).items():
+            n = 0
+            for message in messages:
+                headers = dict(message.headers() or [])
+                if "source-offset" not in headers or partition not in (None, p):
+                    continue
+                s, c = int(headers["source-offset"]), int(headers["covers-from"])
+                if s < n:
+                    continue
+                assert c <= n, f"a gap in reply partition {p} before source offset {s}: covers from {c}, the reader wants {n}"
+                taken[p, s] = json.loads(message.value())
+                n = s + 1
+        return taken
 
     def lanes(self):
         names = ["partition", "next_offset", "replied_offset", "reply_position", "anchor_offset", "owner_epoch", "halted_reason"]
@@ -198,10 +371,10 @@ class Stack:
     def wait_at_rest(self, timeout_s=120):
         """Until every request is settled and its reply acknowledged: P at the end of each log, nothing unanswered below it."""
         def at_rest():
-            ends = {p: high for p, (_, high) in self.bounds().items()}
             try:
+                ends = {p: high for p, (_, high) in self.bounds().items()}
                 lanes = self.lanes()
-            except psycopg2.OperationalError:
+            except (psycopg2.OperationalError, KafkaException):
                 return False
             return all(lanes[p]["next_offset"] == ends[p] and (lanes[p]["anchor_offset"] is None or lanes[p]["replied_offset"] > lanes[p]["anchor_offset"])
                        for p in ends)
@@ -217,20 +390,67 @@ class Stack:
         if audit and "PAYBUF_TEST_NO_AUDIT" not in os.environ:
             done = self.cli("audit", check=False, timeout_s=300)
             assert done.returncode == 0 and "0 differences" in done.stdout, f"audit:\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}"
-        arguments = [sys.executable, str(Path(__file__).parent / "check_history.py")]
-        if accepted:
-            arguments += ["--accepted", str(accepted)]
-        done = subprocess.run(arguments, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=300)
+        done = self.check_history(*(["--accepted", str(accepted)] if accepted else []))
         assert done.returncode == 0, f"check_history:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
         return done.stdout
 
+    def check_history(self, *arguments):
+        return subprocess.run([sys.executable, "-B", str(Path(__file__).parent / "check_history.py"), *arguments], env={**os.environ, **self.env},
+                              capture_output=True, text=True, timeout=300)
+
+    # --- topics ---
+
+    def admin_client(self):
+        self.shared_admin = self.shared_admin or AdminClient({"bootstrap.servers": self.bootstrap(), **QUIET})
+        return self.shared_admin
+
     def create_topic(self, name, partitions, **config):
-        admin = AdminClient({"bootstrap.servers": self.env["PAYBUF_KAFKA_BOOTSTRAP"]})
-        for future in admin.create_topics([NewTopic(name, partitions, 1, config=config)], operation_timeout=20).values():
+        for future in self.admin_client().create_topics([NewTopic(name, partitions, 1, config=config)], operation_timeout=20).values():
             future.result(30)
 
     def delete_topic(self, name):
-        admin = AdminClient({"bootstrap.servers": self.env["PAYBUF_KAFKA_BOOTSTRAP"]})
+        admin = self.admin_client()
         for future in admin.delete_topics([name], operation_timeout=20).values():
             future.result(30)
         wait_until(lambda: name not in admin.list_topics(timeout=10).topics, 30, f"{name} deleted")
+
+    def replace_topic(self, name):
+        """The same topic with the same settings, and empty."""
+        self.delete_topic(name)
+        wait_until(lambda: self.try_to_create(name), 30, f"{name} created again")
+
+    def try_to_create(self, name):
+        try:
+            self.create_topic(name, self.partitions, **{"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"})
+            return True
+        except KafkaException:              # the broker still clears the old one away
+            return False
+
+    def delete_records(self, topic, partition, before):
+        kafka_wire.delete_records(self.bootstrap(), topic, partition, before)
+
+
+class Ledger(Stack):
+    """Topics, database, group and workers of their own on the servers of another stack."""
+
+    def __init__(self, servers, name, partitions):
+        super().__init__(servers.run_dir / "ledgers" / name, partitions)
+        self.servers, self.group = servers, name
+        self.requests, self.replies, self.letters = f"{name}.requests", f"{name}.replies", f"{name}.dlq"
+        for folder in ("log", "state"):
+            (self.run_dir / folder).mkdir(parents=True)
+        (self.run_dir / "paybuf.conf").write_text("# the environment says everything\n")
+        self.env = {**servers.env, "PAYBUF_REQUEST_TOPIC": self.requests, "PAYBUF_REPLY_TOPIC": self.replies, "PAYBUF_DLQ_TOPIC": self.letters,
+                    "PAYBUF_WORKER_GROUP": name, "PAYBUF_DATABASE_URL": servers.env["PAYBUF_DATABASE_URL"].rsplit("/", 1)[0] + f"/{name}",
+                    "PAYBUF_HTTP_URL": f"http://127.0.0.1:{free_port()}"}
+        self.env["PAYBUF_ADMIN_URL"] = f"http://127.0.0.1:{self.admin_port('producer')}"
+
+    def init(self):
+        database = self.servers.connect()
+        try:
+            database.autocommit = True      # CREATE DATABASE stands alone
+            with database.cursor() as cursor:
+                cursor.execute(f'CREATE DATABASE "{self.group}"')
+        finally:
+            database.close()
+        self.cli("init", "--partitions", str(self.partitions))

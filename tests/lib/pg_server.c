@@ -40,6 +40,7 @@ static void become_postgres(void) {
 }
 
 static pid_t spawn(const char *log, const char *const *words) {
+    fflush(NULL);                                       /* or the child would write it again */
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid < 0) die("fork", words[0]);

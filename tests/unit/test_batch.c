@@ -8,13 +8,13 @@
 #define NOW_US 1700000000123456
 #define NO_INDEX UINT32_MAX
 
-static struct pay_batch *batch;     /* 10 MB: one for all tests */
+static struct pay_batch *batch; /* 10 MB: one for all tests */
 
 static int make_batch(void **unused) {
     (void)unused;
     batch = malloc(sizeof *batch);
     if (batch == NULL) return -1;
-    memset(batch, 0xA5, sizeof *batch);     /* what nobody writes must not be read */
+    memset(batch, 0xA5, sizeof *batch); /* what nobody writes must not be read */
     return 0;
 }
 
@@ -42,7 +42,8 @@ static void add_settled(struct pay_record record) {
     pay_batch_commit_next(batch, true);
 }
 
-static void add_pay(int64_t offset, const char *order_id, int32_t attempt, const char *account_id, int64_t amount_minor) {
+static void add_pay(int64_t offset, const char *order_id, int32_t attempt, const char *account_id,
+                    int64_t amount_minor) {
     add(a_record(offset, order_id, attempt, account_id, amount_minor, "EUR"));
 }
 
@@ -128,8 +129,10 @@ static void a_slice_holds_records_of_one_kind(void **unused) {
     static const uint32_t ends[] = {2, 3, 4, 6};
     for (int i = 0; i < 6; i++) {
         struct pay_record record = a_record(i, "o-1", 1, "alice", 1, "EUR");
-        if (settled[i]) add_settled(record);
-        else add(record);
+        if (settled[i])
+            add_settled(record);
+        else
+            add(record);
     }
     for (int i = 0; i < 4; i++) {
         assert_true(pay_batch_slice(batch, 100));
@@ -149,7 +152,10 @@ static void a_shrunk_slice_keeps_its_beginning_and_the_rest_comes_next(void **un
     assert_int_equal(batch->end, 4);
     assert_true(pay_batch_slice(batch, 100));
     assert_int_equal(batch->begin, 4);
+    pay_batch_shrink(batch, 10);
     assert_int_equal(batch->end, 8);
+    pay_batch_shrink(batch, 1);
+    assert_int_equal(batch->end, 5);
 }
 
 static void a_reset_batch_is_empty(void **unused) {
@@ -159,7 +165,8 @@ static void a_reset_batch_is_empty(void **unused) {
     pay_batch_reset(batch);
     assert_int_equal(batch->count, 0);
     assert_false(pay_batch_slice(batch, 10));
-    assert_int_equal(batch->order_count + batch->account_count + batch->insert_count + batch->refusal_count + batch->pool_used, 0);
+    assert_int_equal(
+        batch->order_count + batch->account_count + batch->insert_count + batch->refusal_count + batch->pool_used, 0);
 }
 
 static void commit_too_many(void *unused) {
@@ -220,7 +227,7 @@ static void orders_and_accounts_are_unique_and_in_the_global_lock_order(void **u
         assert_false(batch->accounts[i].found);
         assert_false(batch->accounts[i].changed);
     }
-    for (uint32_t i = 0; i < count; i++) {      /* every record finds its own */
+    for (uint32_t i = 0; i < count; i++) { /* every record finds its own */
         assert_string_equal(batch->orders[batch->order_of[i]].tenant, records[i].tenant);
         assert_string_equal(batch->orders[batch->order_of[i]].order_id, records[i].order_id);
         assert_string_equal(batch->accounts[batch->account_of[i]].tenant, records[i].tenant);
@@ -288,10 +295,10 @@ static void a_later_record_of_the_batch_sees_the_decision_of_an_earlier_one(void
 
 static void attempts_chain_within_one_batch(void **unused) {
     (void)unused;
-    add_pay(0, "o-1", 2, "alice", 30);      /* too early */
-    add_pay(1, "o-1", 1, "alice", 200);     /* declined */
-    add_pay(2, "o-1", 2, "alice", 150);     /* its copy, declined */
-    add_pay(3, "o-1", 3, "alice", 60);      /* paid */
+    add_pay(0, "o-1", 2, "alice", 30);  /* too early */
+    add_pay(1, "o-1", 1, "alice", 200); /* declined */
+    add_pay(2, "o-1", 2, "alice", 150); /* its copy, declined */
+    add_pay(3, "o-1", 3, "alice", 60);  /* paid */
     add_pay(4, "o-1", 4, "alice", 10);
     decide_all(100);
     answered(0, PAY_INVALID, PAY_ATTEMPT_OUT_OF_SEQUENCE, false);
@@ -331,7 +338,8 @@ static void an_identity_in_two_partitions_of_the_batch_is_decided_once(void **un
 
 static void the_same_ids_of_two_tenants_are_strangers(void **unused) {
     (void)unused;
-    struct pay_record mine = a_record(0, "o-1", 1, "alice", 30, "EUR"), theirs = a_record(1, "o-1", 1, "alice", 60, "EUR");
+    struct pay_record mine = a_record(0, "o-1", 1, "alice", 30, "EUR"),
+                      theirs = a_record(1, "o-1", 1, "alice", 60, "EUR");
     put_text(theirs.request.tenant, sizeof theirs.request.tenant, "u");
     add(mine);
     add(theirs);
@@ -368,7 +376,7 @@ static void a_dropped_record_is_neither_decided_nor_answered(void **unused) {
     struct pay_answer before = batch->answers[0];
     decide_all(100);
     assert_memory_equal(&batch->answers[0], &before, sizeof before);
-    answered(1, PAY_PAID, PAY_REASON_NONE, false);      /* it never saw the dropped one */
+    answered(1, PAY_PAID, PAY_REASON_NONE, false); /* it never saw the dropped one */
     assert_int_equal(batch->insert_count, 1);
     assert_int_equal(batch->refusal_count, 0);
 }
@@ -511,7 +519,8 @@ static void reading_into_what_is_not_of_the_slice_is_a_programmers_error(void **
 
 static void the_answers_of_settled_records_come_from_rows(void **unused) {
     (void)unused;
-    struct pay_record own = a_record(0, "o-1", 1, "alice", 30, "EUR"), again = a_record(1, "o-1", 1, "alice", 30, "EUR");
+    struct pay_record own = a_record(0, "o-1", 1, "alice", 30, "EUR"),
+                      again = a_record(1, "o-1", 1, "alice", 30, "EUR");
     add_settled(own);
     add_settled(again);
     add_settled(a_record(2, "o-2", 2, "alice", 30, "EUR"));
@@ -611,7 +620,7 @@ static struct {
     struct model_refusal refusals[WORLD_RECORDS];
     struct model_record records[WORLD_RECORDS];
     int payment_count, refusal_count, record_count;
-    struct model_account accounts[TENANTS][ACCOUNTS - 1];       /* the last account is nobody's */
+    struct model_account accounts[TENANTS][ACCOUNTS - 1]; /* the last account is nobody's */
     struct pay_position next[PARTITIONS];
     int64_t now_us;
 } world;
@@ -624,30 +633,41 @@ static void new_world(uint64_t seed) {
     world.now_us = NOW_US;
     for (int t = 0; t < TENANTS; t++)
         for (int a = 0; a < ACCOUNTS - 1; a++)
-            world.accounts[t][a] = (struct model_account){.currency = dice(8) == 0, .frozen = dice(8) == 0, .closed = dice(10) == 0,
-                                                          .balance = dice(400), .floor = (int64_t)dice(3) * 50 - 50, .version = 1 + dice(5)};
+            world.accounts[t][a] = (struct model_account){.currency = dice(8) == 0,
+                                                          .frozen = dice(8) == 0,
+                                                          .closed = dice(10) == 0,
+                                                          .balance = dice(400),
+                                                          .floor = (int64_t)dice(3) * 50 - 50,
+                                                          .version = 1 + dice(5)};
     for (int p = 0; p < PARTITIONS; p++) world.next[p] = (struct pay_position){1 + dice(2), p, dice(100)};
 }
 
 static struct pay_position model_position(void) {
     struct pay_position *next = &world.next[dice(PARTITIONS)];
     struct pay_position position = *next;
-    next->offset += 1 + (dice(4) == 0 ? dice(5) : 0);       /* control records leave holes */
+    next->offset += 1 + (dice(4) == 0 ? dice(5) : 0); /* control records leave holes */
     return position;
 }
 
 static struct model_record *model_receive(void) {
     struct model_record *record = &world.records[world.record_count++];
     struct model_request *request = &record->request;
-    *request = (struct model_request){.tenant = (int)dice(TENANTS), .order = (int)dice(ORDERS), .account = (int)dice(ACCOUNTS),
-                                      .currency = dice(12) == 0, .attempt = 1 + (int32_t)(dice(2) * dice(4)), .amount = 1 + dice(150)};
-    if (dice(3) != 0) {                                     /* mostly the same question again and again */
+    *request = (struct model_request){.tenant = (int)dice(TENANTS),
+                                      .order = (int)dice(ORDERS),
+                                      .account = (int)dice(ACCOUNTS),
+                                      .currency = dice(12) == 0,
+                                      .attempt = 1 + (int32_t)(dice(2) * dice(4)),
+                                      .amount = 1 + dice(150)};
+    if (dice(3) != 0) { /* mostly the same question again and again */
         request->account = request->order % ACCOUNTS;
         request->amount = 20 * (request->order + request->attempt);
     }
-    record->record = a_record(0, order_ids[request->order], request->attempt, account_ids[request->account], request->amount, currencies[request->currency]);
+    record->record = a_record(0, order_ids[request->order], request->attempt, account_ids[request->account],
+                              request->amount, currencies[request->currency]);
     put_text(record->record.request.tenant, sizeof record->record.request.tenant, tenants[request->tenant]);
-    if (dice(20) == 0) record->record = an_invalid_record(0, (enum pay_reason)(PAY_TOO_LARGE + dice(5)), (enum pay_field)dice(PAY_FIELD_COUNT));
+    if (dice(20) == 0)
+        record->record =
+            an_invalid_record(0, (enum pay_reason)(PAY_TOO_LARGE + dice(5)), (enum pay_field)dice(PAY_FIELD_COUNT));
     record->record.position = model_position();
     record->dropped = dice(25) == 0;
     return record;
@@ -656,7 +676,8 @@ static struct model_record *model_receive(void) {
 static struct model_payment *model_find(int tenant, int order, int32_t attempt) {
     for (int i = 0; i < world.payment_count; i++) {
         struct model_request *request = &world.payments[i].request;
-        if (request->tenant == tenant && request->order == order && request->attempt == attempt) return &world.payments[i];
+        if (request->tenant == tenant && request->order == order && request->attempt == attempt)
+            return &world.payments[i];
     }
     return NULL;
 }
@@ -669,12 +690,21 @@ static struct model_payment *model_paid(const struct model_request *request) {
     return NULL;
 }
 
-static struct pay_answer model_answer(enum pay_outcome outcome, enum pay_reason reason, bool duplicate, const struct model_payment *payment) {
-    struct pay_answer answer = {.outcome = outcome, .reason = reason, .duplicate = duplicate, .has_decision = true, .decided_at_us = payment->decided_at_us};
-    answer.decision = (struct pay_decision){.attempt = payment->request.attempt, .amount_minor = payment->request.amount,
-                                            .outcome = payment->paid ? PAY_PAID : PAY_DECLINED, .reason = payment->reason,
-                                            .has_account = payment->has_account, .balance_after_minor = payment->balance,
-                                            .account_version = payment->version, .position = payment->position,
+static struct pay_answer model_answer(enum pay_outcome outcome, enum pay_reason reason, bool duplicate,
+                                      const struct model_payment *payment) {
+    struct pay_answer answer = {.outcome = outcome,
+                                .reason = reason,
+                                .duplicate = duplicate,
+                                .has_decision = true,
+                                .decided_at_us = payment->decided_at_us};
+    answer.decision = (struct pay_decision){.attempt = payment->request.attempt,
+                                            .amount_minor = payment->request.amount,
+                                            .outcome = payment->paid ? PAY_PAID : PAY_DECLINED,
+                                            .reason = payment->reason,
+                                            .has_account = payment->has_account,
+                                            .balance_after_minor = payment->balance,
+                                            .account_version = payment->version,
+                                            .position = payment->position,
                                             .decided_at_us = payment->decided_at_us};
     put_text(answer.decision.account_id, sizeof answer.decision.account_id, account_ids[payment->request.account]);
     put_text(answer.decision.currency, sizeof answer.decision.currency, currencies[payment->request.currency]);
@@ -689,15 +719,18 @@ static struct pay_answer model_refuse(const struct pay_record *record, enum pay_
 static struct pay_answer model_first_sight(const struct model_record *record) {
     const struct model_request *request = &record->request;
     struct model_payment *payment = &world.payments[world.payment_count++];
-    *payment = (struct model_payment){.request = *request, .reason = PAY_UNKNOWN_ACCOUNT, .position = record->record.position, .decided_at_us = world.now_us};
+    *payment = (struct model_payment){.request = *request,
+                                      .reason = PAY_UNKNOWN_ACCOUNT,
+                                      .position = record->record.position,
+                                      .decided_at_us = world.now_us};
     if (request->account < ACCOUNTS - 1) {
         struct model_account *account = &world.accounts[request->tenant][request->account];
         payment->has_account = true;
-        payment->reason = account->closed                                      ? PAY_ACCOUNT_CLOSED
-                          : account->frozen                                    ? PAY_ACCOUNT_FROZEN
-                          : account->currency != request->currency             ? PAY_CURRENCY_MISMATCH
+        payment->reason = account->closed                                       ? PAY_ACCOUNT_CLOSED
+                          : account->frozen                                     ? PAY_ACCOUNT_FROZEN
+                          : account->currency != request->currency              ? PAY_CURRENCY_MISMATCH
                           : account->balance - request->amount < account->floor ? PAY_INSUFFICIENT_FUNDS
-                                                                               : PAY_REASON_NONE;
+                                                                                : PAY_REASON_NONE;
         payment->paid = payment->reason == PAY_REASON_NONE;
         if (payment->paid) account->balance -= request->amount;
         payment->balance = account->balance;
@@ -708,12 +741,16 @@ static struct pay_answer model_first_sight(const struct model_record *record) {
 
 static struct pay_answer model_decide(const struct model_record *record) {
     const struct model_request *request = &record->request;
-    if (record->record.invalid != PAY_REASON_NONE) return model_refuse(&record->record, record->record.invalid, record->record.invalid_field);
+    if (record->record.invalid != PAY_REASON_NONE)
+        return model_refuse(&record->record, record->record.invalid, record->record.invalid_field);
     struct model_payment *stored = model_find(request->tenant, request->order, request->attempt);
     if (stored != NULL) {
-        if (stored->request.account != request->account) return model_answer(PAY_CONFLICT, PAY_ACCOUNT_ID_DIFFERS, false, stored);
-        if (stored->request.amount != request->amount) return model_answer(PAY_CONFLICT, PAY_AMOUNT_MINOR_DIFFERS, false, stored);
-        if (stored->request.currency != request->currency) return model_answer(PAY_CONFLICT, PAY_CURRENCY_DIFFERS, false, stored);
+        if (stored->request.account != request->account)
+            return model_answer(PAY_CONFLICT, PAY_ACCOUNT_ID_DIFFERS, false, stored);
+        if (stored->request.amount != request->amount)
+            return model_answer(PAY_CONFLICT, PAY_AMOUNT_MINOR_DIFFERS, false, stored);
+        if (stored->request.currency != request->currency)
+            return model_answer(PAY_CONFLICT, PAY_CURRENCY_DIFFERS, false, stored);
         return model_answer(stored->paid ? PAY_PAID : PAY_DECLINED, stored->reason, true, stored);
     }
     struct model_payment *paid = model_paid(request);
@@ -754,7 +791,9 @@ static void load_accounts(void) {
         const struct model_account *model = model_account_of(account);
         if (model == NULL) continue;
         account->found = true;
-        account->state = model->closed ? PAY_ACCOUNT_STATE_CLOSED : model->frozen ? PAY_ACCOUNT_STATE_FROZEN : PAY_ACCOUNT_ACTIVE;
+        account->state = model->closed   ? PAY_ACCOUNT_STATE_CLOSED
+                         : model->frozen ? PAY_ACCOUNT_STATE_FROZEN
+                                         : PAY_ACCOUNT_ACTIVE;
         account->balance_minor = model->balance;
         account->floor_minor = model->floor;
         account->version = model->version;
@@ -772,9 +811,11 @@ static void decide_slice(void) {
 /* Orders and accounts strictly ascending (so unique); inserts and refusals too. */
 static void assert_sorted(void) {
     for (uint32_t i = 1; i < batch->order_count; i++)
-        assert_true(pay_tenant_id_compare(batch->orders[i - 1].tenant, batch->orders[i - 1].order_id, batch->orders[i].tenant, batch->orders[i].order_id) < 0);
+        assert_true(pay_tenant_id_compare(batch->orders[i - 1].tenant, batch->orders[i - 1].order_id,
+                                          batch->orders[i].tenant, batch->orders[i].order_id) < 0);
     for (uint32_t i = 1; i < batch->account_count; i++)
-        assert_true(pay_tenant_id_compare(batch->accounts[i - 1].tenant, batch->accounts[i - 1].account_id, batch->accounts[i].tenant, batch->accounts[i].account_id) < 0);
+        assert_true(pay_tenant_id_compare(batch->accounts[i - 1].tenant, batch->accounts[i - 1].account_id,
+                                          batch->accounts[i].tenant, batch->accounts[i].account_id) < 0);
     for (uint32_t i = 1; i < batch->insert_count; i++) {
         const struct pay_batch_insert *a = &batch->inserts[i - 1], *b = &batch->inserts[i];
         assert_true(a->order < b->order || (a->order == b->order && a->decision->attempt < b->decision->attempt));
@@ -804,8 +845,10 @@ static void assert_writes(int payments_before, int refusals_before) {
     for (uint32_t i = 0; i < batch->refusal_count; i++) {
         int found = 0;
         for (int n = refusals_before; n < world.refusal_count; n++)
-            found += pay_position_equal(&world.refusals[n].position, &batch->refusals[i].position) && world.refusals[n].code == batch->refusals[i].code &&
-                     world.refusals[n].field == batch->refusals[i].field && world.refusals[n].decided_at_us == batch->refusals[i].decided_at_us;
+            found += pay_position_equal(&world.refusals[n].position, &batch->refusals[i].position) &&
+                     world.refusals[n].code == batch->refusals[i].code &&
+                     world.refusals[n].field == batch->refusals[i].field &&
+                     world.refusals[n].decided_at_us == batch->refusals[i].decided_at_us;
         assert_int_equal(found, 1);
     }
 }
@@ -835,7 +878,7 @@ static void settle_slice(int first_record) {
     decide_slice();
     uint32_t inserts = batch->insert_count, refusals = batch->refusal_count;
     memcpy(answers, batch->answers, sizeof answers);
-    decide_slice();                                         /* a redo: the same again */
+    decide_slice(); /* a redo: the same again */
     assert_int_equal(batch->insert_count, inserts);
     assert_int_equal(batch->refusal_count, refusals);
     assert_sorted();
@@ -860,13 +903,13 @@ static void settle_a_random_batch(void) {
         if (record->dropped) pay_batch_drop(batch, i);
     }
     while (pay_batch_slice(batch, 1 + dice(RECORDS_PER_BATCH))) {
-        if (dice(5) == 0) {                                 /* it fails and is halved */
+        if (dice(5) == 0) { /* it fails and is halved */
             decide_slice();
             pay_batch_shrink(batch, 1 + (batch->end - batch->begin) / 2);
         }
         settle_slice(first_record);
     }
-    if (dice(3) == 0) {                                     /* an adjustment between two batches */
+    if (dice(3) == 0) { /* an adjustment between two batches */
         struct model_account *account = &world.accounts[dice(TENANTS)][dice(ACCOUNTS - 1)];
         account->balance += dice(300);
         account->frozen = dice(6) == 0;
@@ -913,7 +956,7 @@ static void random_batches_are_decided_and_answered_again_as_a_naive_model_does(
             duplicates += world.records[i].first_answer.duplicate;
         }
     }
-    assert_true(duplicates > 1000);                         /* the dice reach everything */
+    assert_true(duplicates > 1000); /* the dice reach everything */
     for (int i = 0; i < PAY_OUTCOME_COUNT; i++) assert_true(outcomes[i] > 1000);
     for (int i = 0; i < PAY_REASON_COUNT; i++) assert_true(reasons[i] > 100);
 }

@@ -84,7 +84,7 @@ static void R_is_the_first_missing_reply_found_by_the_readers_rule(void **unused
     struct pay_claim_view view = a_view();
     read_mark(&claim, a_mark(110, 10, 10));
     read_mark(&claim, a_mark(111, 12, 11));
-    read_mark(&claim, a_mark(112, 14, 14));     /* 13 is missing: a tail reader would say 15 */
+    read_mark(&claim, a_mark(112, 14, 14)); /* 13 is missing: a tail reader would say 15 */
     assert_int_equal(claim.reader.next, 13);
     opens_at(&claim, &view, 13);
 }
@@ -117,11 +117,12 @@ static void when_the_anchor_is_answered_R_is_P_whatever_holes_lie_between(void *
     struct pay_claim claim = a_claim();
     struct pay_claim_view view = a_view();
     read_mark(&claim, a_mark(110, 16, 10));
-    opens_at(&claim, &view, 17);                /* the anchor's own reply is missing */
+    opens_at(&claim, &view, 17); /* the anchor's own reply is missing */
     read_mark(&claim, a_mark(111, 17, 17));
     opens_at(&claim, &view, 20);
     assert_int_equal(pay_claim_resume_from(&claim), 20);
-    assert_int_equal(claim.reader.next, 18);    /* covers-from of the session's first reply: n, not a position behind the hole */
+    assert_int_equal(claim.reader.next,
+                     18); /* covers-from of the session's first reply: n, not a position behind the hole */
 }
 
 static void without_an_anchor_nothing_can_be_unanswered_and_R_is_P(void **unused) {
@@ -140,7 +141,7 @@ static void where_the_reply_log_starts_above_the_rows_position_R_stays_and_only_
     struct pay_claim claim = a_claim();
     struct pay_claim_view view = a_view();
     view.reply_start = 113;
-    read_mark(&claim, a_mark(113, 13, 13));     /* what lay before it is gone: can't be known as answered */
+    read_mark(&claim, a_mark(113, 13, 13)); /* what lay before it is gone: can't be known as answered */
     read_mark(&claim, a_mark(114, 14, 14));
     opens_at(&claim, &view, 10);
 }
@@ -149,7 +150,8 @@ static void records_without_our_headers_are_skipped_and_counted(void **unused) {
     (void)unused;
     struct pay_claim claim = a_claim();
     struct pay_claim_view view = a_view();
-    for (int64_t i = 0; i < 3; i++) read_mark(&claim, (struct pay_reply_mark){.log_offset = 110 + i, .source_offset = 500});
+    for (int64_t i = 0; i < 3; i++)
+        read_mark(&claim, (struct pay_reply_mark){.log_offset = 110 + i, .source_offset = 500});
     assert_int_equal(claim.foreign_records, 3);
     opens_at(&claim, &view, 10);
 }
@@ -177,7 +179,7 @@ static void the_largest_source_offset_is_of_our_replies_in_this_generation(void 
     read_mark(&claim, foreign);
     read_mark(&claim, later);
     assert_int_equal(claim.largest_source_offset, 14);
-    read_mark(&claim, a_mark(114, 30, 15));     /* also of what the database doesn't know */
+    read_mark(&claim, a_mark(114, 30, 15)); /* also of what the database doesn't know */
     assert_int_equal(claim.largest_source_offset, 30);
 }
 
@@ -190,8 +192,10 @@ static void a_reply_of_ours_at_or_beyond_P_halts_database_rolled_back(void **unu
         struct pay_claim claim = a_claim();
         read_mark(&claim, a_mark(110, 17, 10));
         read_mark(&claim, a_mark(111, s, 18));
-        if (s >= 20) halts_with(&claim, &view, PAY_HALT_DATABASE_ROLLED_BACK);
-        else opens_at(&claim, &view, 20);
+        if (s >= 20)
+            halts_with(&claim, &view, PAY_HALT_DATABASE_ROLLED_BACK);
+        else
+            opens_at(&claim, &view, 20);
     }
 }
 
@@ -228,7 +232,8 @@ static void a_request_log_that_ends_at_or_below_the_anchor_halts_log_truncated_a
     struct pay_claim claim = a_claim();
     struct pay_claim_view view = a_view();
     view.anchor_read = false;
-    for (view.request_end = 15; view.request_end <= 17; view.request_end++) looks_again_for(&claim, view, PAY_HALT_LOG_TRUNCATED);
+    for (view.request_end = 15; view.request_end <= 17; view.request_end++)
+        looks_again_for(&claim, view, PAY_HALT_LOG_TRUNCATED);
 }
 
 static void another_record_at_the_anchor_halts_log_replaced(void **unused) {
@@ -258,7 +263,7 @@ static void a_request_log_that_starts_above_P_halts_requests_lost(void **unused)
     view.anchor_read = false;
     view.request_start = 21;
     halts_with(&claim, &view, PAY_HALT_REQUESTS_LOST);
-    view.request_start = 20;                    /* everything settled and answered is gone: nothing is lost */
+    view.request_start = 20; /* everything settled and answered is gone: nothing is lost */
     opens_at(&claim, &view, 20);
 }
 
@@ -299,7 +304,7 @@ static void a_row_of_another_group_or_cluster_halts(void **unused) {
     struct pay_claim_view view = a_view();
     claim.row.same_group = false;
     halts_with(&claim, &view, PAY_HALT_OTHER_GROUP);
-    claim.row.same_cluster = false;             /* the other cluster's logs say nothing: said first */
+    claim.row.same_cluster = false; /* the other cluster's logs say nothing: said first */
     halts_with(&claim, &view, PAY_HALT_OTHER_CLUSTER);
 }
 
@@ -318,11 +323,11 @@ static void a_row_that_contradicts_itself_halts_broken_invariant(void **unused) 
     struct pay_claim claim;
     struct pay_claim_view view = a_view();
     struct pay_lane_row row = a_row();
-    row.replied_offset = 21;                    /* answered, but not settled */
+    row.replied_offset = 21; /* answered, but not settled */
     pay_claim_begin(&claim, &row);
     halts_with(&claim, &view, PAY_HALT_BROKEN_INVARIANT);
     row = a_row();
-    row.anchor.offset = view.anchor_seen.offset = 20;      /* the last record below P isn't below P */
+    row.anchor.offset = view.anchor_seen.offset = 20; /* the last record below P isn't below P */
     pay_claim_begin(&claim, &row);
     halts_with(&claim, &view, PAY_HALT_BROKEN_INVARIANT);
 }
@@ -415,7 +420,7 @@ static void judging_without_having_read_a_wanted_anchor_is_a_programmers_error(v
 
 struct combination {
     int64_t p, l, e, n, reply_end;
-    int64_t anchor;             /* -1: none */
+    int64_t anchor; /* -1: none */
     bool anchor_same;
 };
 
@@ -423,7 +428,7 @@ struct combination {
 static unsigned violated(const struct combination *c) {
     unsigned bits = 0;
     bool readable = c->anchor >= c->l && c->anchor < c->e;
-    int64_t r = c->anchor < c->n ? c->p : c->n;             /* anchor -1 is below every n */
+    int64_t r = c->anchor < c->n ? c->p : c->n; /* anchor -1 is below every n */
     if (c->p > c->e || (c->anchor >= 0 && c->e <= c->anchor)) bits |= 1u << PAY_HALT_LOG_TRUNCATED;
     if (c->anchor >= 0 && readable && !c->anchor_same) bits |= 1u << PAY_HALT_LOG_REPLACED;
     if (c->p < c->l) bits |= 1u << PAY_HALT_REQUESTS_LOST;
@@ -433,9 +438,16 @@ static unsigned violated(const struct combination *c) {
 }
 
 static void judge_combination(const struct combination *c) {
-    struct pay_lane_row row = {.log_generation = 1, .next_offset = c->p, .replied_offset = c->n, .reply_position = 2,
-                               .anchor = {c->anchor >= 0, c->anchor, 5, 6}, .same_group = true, .same_cluster = true};
-    struct pay_claim_view view = {.request_start = c->l, .request_end = c->e, .reply_end = c->reply_end,
+    struct pay_lane_row row = {.log_generation = 1,
+                               .next_offset = c->p,
+                               .replied_offset = c->n,
+                               .reply_position = 2,
+                               .anchor = {c->anchor >= 0, c->anchor, 5, 6},
+                               .same_group = true,
+                               .same_cluster = true};
+    struct pay_claim_view view = {.request_start = c->l,
+                                  .request_end = c->e,
+                                  .reply_end = c->reply_end,
                                   .anchor_seen = {true, c->anchor, 5, c->anchor_same ? 6 : 7}};
     struct pay_claim claim;
     unsigned bits = violated(c);
@@ -445,7 +457,7 @@ static void judge_combination(const struct combination *c) {
     if (bits == 0) {
         assert_int_equal(verdict.move, PAY_CLAIM_OPEN);
         assert_int_equal(verdict.resume_from, c->anchor < c->n ? c->p : c->n);
-        assert_true(verdict.resume_from >= c->l && verdict.resume_from <= c->p && c->p <= c->e);   /* R <= P <= E */
+        assert_true(verdict.resume_from >= c->l && verdict.resume_from <= c->p && c->p <= c->e); /* R <= P <= E */
         return;
     }
     bool truncation = verdict.halt == PAY_HALT_LOG_TRUNCATED || verdict.halt == PAY_HALT_REPLY_LOG_TRUNCATED;

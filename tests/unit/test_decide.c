@@ -25,9 +25,16 @@ static void a_new_decision_carries_content_balance_version_position_and_time(voi
     struct pay_account account = an_account("alice", 1000);
     struct pay_answer answer;
     pay_decide(&record, NULL, &account, NOW_US, &answer);
-    struct pay_decision expected = {.attempt = 1, .account_id = "alice", .currency = "EUR", .amount_minor = 300,
-                                    .outcome = PAY_PAID, .has_account = true, .balance_after_minor = 700,
-                                    .account_version = 2, .position = {1, 0, 5}, .decided_at_us = NOW_US};
+    struct pay_decision expected = {.attempt = 1,
+                                    .account_id = "alice",
+                                    .currency = "EUR",
+                                    .amount_minor = 300,
+                                    .outcome = PAY_PAID,
+                                    .has_account = true,
+                                    .balance_after_minor = 700,
+                                    .account_version = 2,
+                                    .position = {1, 0, 5},
+                                    .decided_at_us = NOW_US};
     assert_true(answer.has_decision);
     assert_same_decision(&answer.decision, &expected);
     assert_null(answer.decision.next);
@@ -47,7 +54,7 @@ static void declined_with(struct pay_account *account, enum pay_reason reason) {
     assert_int_equal(answer.decision.outcome, PAY_DECLINED);
     assert_int_equal(answer.decision.reason, reason);
     assert_int_equal(account->balance_minor, before.balance_minor);
-    assert_int_equal(answer.decision.balance_after_minor, before.balance_minor);   /* the one it was judged by */
+    assert_int_equal(answer.decision.balance_after_minor, before.balance_minor); /* the one it was judged by */
 }
 
 static void too_little_money_declines_with_insufficient_funds(void **unused) {
@@ -106,7 +113,7 @@ static void every_decision_that_saw_an_account_takes_its_next_version_declines_i
     (void)unused;
     struct pay_account account = an_account("alice", 500);
     struct pay_answer answer;
-    for (int64_t i = 0; i < 4; i++) {       /* paid, then three declined */
+    for (int64_t i = 0; i < 4; i++) { /* paid, then three declined */
         struct pay_record record = a_record(i, "o-1", 1, "alice", 300, "EUR");
         account.changed = false;
         assert_int_equal(pay_decide(&record, NULL, &account, NOW_US, &answer), PAY_VERDICT_DECIDED);
@@ -124,9 +131,9 @@ static void paid_may_reach_the_floor_but_never_go_below_it(void **unused) {
         int64_t balance, floor, amount;
         bool paid;
     } cases[] = {
-        {300, 0, 300, true},      {299, 0, 300, false},      {0, -300, 300, true},   {0, -299, 300, false},
-        {500, 200, 300, true},    {499, 200, 300, false},    {-100, -400, 300, true}, {-101, -400, 300, false},
-        {0, 0, 1, false},         {100, 200, 1, false},
+        {300, 0, 300, true},   {299, 0, 300, false},   {0, -300, 300, true},    {0, -299, 300, false},
+        {500, 200, 300, true}, {499, 200, 300, false}, {-100, -400, 300, true}, {-101, -400, 300, false},
+        {0, 0, 1, false},      {100, 200, 1, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pay_record record = a_record(5, "o-1", 1, "alice", cases[i].amount, "EUR");
@@ -170,21 +177,27 @@ static void untouched(const struct pay_account *account, const struct pay_accoun
 
 static void the_same_fields_again_get_the_stored_payment_as_a_duplicate(void **unused) {
     (void)unused;
-    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"), again = a_record(9, "o-1", 1, "alice", 300, "EUR");
-    struct pay_decision stored = a_decision(&first, PAY_PAID, PAY_REASON_NONE);
+    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"),
+                      again = a_record(9, "o-1", 1, "alice", 300, "EUR");
+    struct pay_decision stored = a_decision(&first, PAY_PAID, PAY_REASON_NONE),
+                        other = a_decision(&first, PAY_DECLINED, PAY_ACCOUNT_FROZEN);
     struct pay_account account = an_account("alice", 1000), before = account;
     struct pay_answer answer;
+    other.attempt = 2;
+    stored.next = &other;
     assert_int_equal(pay_decide(&again, &stored, &account, NOW_US, &answer), PAY_VERDICT_STORED);
     assert_int_equal(answer.outcome, PAY_PAID);
     assert_true(answer.duplicate);
     assert_same_decision(&answer.decision, &stored);
     assert_true(answer.decided_at_us == stored.decided_at_us);
+    assert_null(answer.decision.next); /* an answer outlives the list it came from */
     untouched(&account, &before);
 }
 
 static void the_same_fields_again_get_the_stored_decline_even_when_money_has_come(void **unused) {
     (void)unused;
-    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"), again = a_record(9, "o-1", 1, "alice", 300, "EUR");
+    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"),
+                      again = a_record(9, "o-1", 1, "alice", 300, "EUR");
     struct pay_account account = an_account("alice", 1000000), before = account;
     for (int reason = PAY_UNKNOWN_ACCOUNT; reason <= PAY_INSUFFICIENT_FUNDS; reason++) {
         struct pay_decision stored = a_decision(&first, PAY_DECLINED, (enum pay_reason)reason);
@@ -221,10 +234,10 @@ static void other_fields_are_a_conflict_that_names_the_first_difference(void **u
         const char *currency;
         enum pay_reason reason;
     } cases[] = {
-        {"bob", 300, "EUR", PAY_ACCOUNT_ID_DIFFERS}, {"alice", 301, "EUR", PAY_AMOUNT_MINOR_DIFFERS},
-        {"alice", 300, "USD", PAY_CURRENCY_DIFFERS}, {"bob", 301, "USD", PAY_ACCOUNT_ID_DIFFERS},
+        {"bob", 300, "EUR", PAY_ACCOUNT_ID_DIFFERS},     {"alice", 301, "EUR", PAY_AMOUNT_MINOR_DIFFERS},
+        {"alice", 300, "USD", PAY_CURRENCY_DIFFERS},     {"bob", 301, "USD", PAY_ACCOUNT_ID_DIFFERS},
         {"alice", 301, "USD", PAY_AMOUNT_MINOR_DIFFERS}, {"bob", 300, "USD", PAY_ACCOUNT_ID_DIFFERS},
-        {"alic", 300, "EUR", PAY_ACCOUNT_ID_DIFFERS}, {"alicea", 300, "EUR", PAY_ACCOUNT_ID_DIFFERS},
+        {"alic", 300, "EUR", PAY_ACCOUNT_ID_DIFFERS},    {"alicea", 300, "EUR", PAY_ACCOUNT_ID_DIFFERS},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pay_record other = a_record(9, "o-1", 1, cases[i].account_id, cases[i].amount_minor, cases[i].currency);
@@ -234,7 +247,7 @@ static void other_fields_are_a_conflict_that_names_the_first_difference(void **u
         assert_int_equal(answer.outcome, PAY_CONFLICT);
         assert_int_equal(answer.reason, cases[i].reason);
         assert_false(answer.duplicate);
-        assert_true(answer.has_decision);               /* the one in the way */
+        assert_true(answer.has_decision); /* the one in the way */
         assert_same_decision(&answer.decision, &stored);
         assert_true(answer.decided_at_us == stored.decided_at_us);
         untouched(&account, &before);
@@ -243,7 +256,8 @@ static void other_fields_are_a_conflict_that_names_the_first_difference(void **u
 
 static void a_conflict_with_a_decline_is_a_conflict_too(void **unused) {
     (void)unused;
-    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"), other = a_record(9, "o-1", 1, "alice", 1, "EUR");
+    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"),
+                      other = a_record(9, "o-1", 1, "alice", 1, "EUR");
     struct pay_decision stored = a_decision(&first, PAY_DECLINED, PAY_INSUFFICIENT_FUNDS);
     struct pay_account account = an_account("alice", 1000), before = account;
     struct pay_answer answer;
@@ -257,7 +271,8 @@ static void a_conflict_with_a_decline_is_a_conflict_too(void **unused) {
 
 static void an_attempt_after_a_declined_one_is_decided_afresh_with_its_own_content(void **unused) {
     (void)unused;
-    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"), second = a_record(9, "o-1", 2, "bob", 50, "EUR");
+    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"),
+                      second = a_record(9, "o-1", 2, "bob", 50, "EUR");
     struct pay_decision stored = a_decision(&first, PAY_DECLINED, PAY_INSUFFICIENT_FUNDS);
     struct pay_account account = an_account("bob", 1000);
     struct pay_answer answer;
@@ -269,15 +284,16 @@ static void an_attempt_after_a_declined_one_is_decided_afresh_with_its_own_conte
 
 static void a_lower_attempt_that_is_paid_stops_every_later_attempt_with_already_paid(void **unused) {
     (void)unused;
-    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"), second = a_record(6, "o-1", 2, "alice", 300, "EUR");
+    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"),
+                      second = a_record(6, "o-1", 2, "alice", 300, "EUR");
     struct pay_decision paid = a_decision(&second, PAY_PAID, PAY_REASON_NONE);
     struct pay_decision declined = a_decision(&first, PAY_DECLINED, PAY_INSUFFICIENT_FUNDS);
-    declined.next = &paid;
+    paid.next = &declined;
     for (int32_t attempt = 3; attempt <= PAY_ATTEMPT_MAX; attempt++) {
         struct pay_record late = a_record(9, "o-1", attempt, "alice", 300, "EUR");
         struct pay_account account = an_account("alice", 1000), before = account;
         struct pay_answer answer;
-        assert_int_equal(pay_decide(&late, &declined, &account, NOW_US, &answer), PAY_VERDICT_STORED);
+        assert_int_equal(pay_decide(&late, &paid, &account, NOW_US, &answer), PAY_VERDICT_STORED);
         assert_int_equal(answer.outcome, PAY_CONFLICT);
         assert_int_equal(answer.reason, PAY_ALREADY_PAID);
         assert_false(answer.duplicate);
@@ -290,7 +306,8 @@ static void a_lower_attempt_that_is_paid_stops_every_later_attempt_with_already_
 
 static void a_late_retry_of_an_earlier_attempt_gets_that_attempts_answer(void **unused) {
     (void)unused;
-    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"), second = a_record(6, "o-1", 2, "alice", 300, "EUR");
+    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"),
+                      second = a_record(6, "o-1", 2, "alice", 300, "EUR");
     struct pay_record late = a_record(9, "o-1", 1, "alice", 300, "EUR");
     struct pay_decision declined = a_decision(&first, PAY_DECLINED, PAY_INSUFFICIENT_FUNDS);
     struct pay_decision paid = a_decision(&second, PAY_PAID, PAY_REASON_NONE);
@@ -328,7 +345,8 @@ static void an_attempt_whose_predecessor_is_not_on_file_is_refused_out_of_sequen
 
 static void a_refused_attempt_may_be_decided_later(void **unused) {
     (void)unused;
-    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"), copy = a_record(10, "o-1", 2, "alice", 300, "EUR");
+    struct pay_record first = a_record(5, "o-1", 1, "alice", 300, "EUR"),
+                      copy = a_record(10, "o-1", 2, "alice", 300, "EUR");
     struct pay_decision declined = a_decision(&first, PAY_DECLINED, PAY_INSUFFICIENT_FUNDS);
     struct pay_account account = an_account("alice", 1000);
     struct pay_answer answer;
@@ -361,25 +379,27 @@ static void bytes_that_are_no_request_are_refused_with_their_reason_and_field(vo
 
 static void judged_in_order_bytes_identity_already_paid_sequence_first_sight(void **unused) {
     (void)unused;
-    struct pay_record one = a_record(1, "o-1", 1, "alice", 300, "EUR"), four = a_record(4, "o-1", 4, "alice", 300, "EUR");
+    struct pay_record one = a_record(1, "o-1", 1, "alice", 300, "EUR"),
+                      four = a_record(4, "o-1", 4, "alice", 300, "EUR");
     struct pay_decision stored_4 = a_decision(&four, PAY_DECLINED, PAY_INSUFFICIENT_FUNDS);
     struct pay_decision paid_1 = a_decision(&one, PAY_PAID, PAY_REASON_NONE);
     struct pay_account account = an_account("alice", 1000);
     struct pay_answer answer;
-    paid_1.next = &stored_4;        /* an impossible file, but it shows the order */
+    paid_1.next = &stored_4; /* an impossible file, but it shows the order */
     struct pay_record again = a_record(9, "o-1", 4, "alice", 300, "EUR");
     pay_decide(&again, &paid_1, &account, NOW_US, &answer);
-    assert_int_equal(answer.reason, PAY_INSUFFICIENT_FUNDS);            /* identity before already_paid */
+    assert_int_equal(answer.reason, PAY_INSUFFICIENT_FUNDS); /* identity before already_paid */
     again.request.attempt = 6;
     pay_decide(&again, &paid_1, &account, NOW_US, &answer);
-    assert_int_equal(answer.reason, PAY_ALREADY_PAID);                  /* already_paid before out of sequence */
+    assert_int_equal(answer.reason, PAY_ALREADY_PAID); /* already_paid before out of sequence */
     again.invalid = PAY_BAD_TENANT;
     pay_decide(&again, &paid_1, &account, NOW_US, &answer);
-    assert_int_equal(answer.reason, PAY_BAD_TENANT);                    /* bytes before everything */
+    assert_int_equal(answer.reason, PAY_BAD_TENANT); /* bytes before everything */
 }
 
 /* What the table says, written down independently: which of its rows a request with these attempts on file falls into. */
-static enum pay_verdict row_of_the_table(int32_t attempt, const enum pay_outcome *on_file, int count, enum pay_reason *reason) {
+static enum pay_verdict row_of_the_table(int32_t attempt, const enum pay_outcome *on_file, int count,
+                                         enum pay_reason *reason) {
     *reason = PAY_REASON_NONE;
     if (attempt <= count) return PAY_VERDICT_STORED;
     for (int i = 0; i < count; i++)
@@ -402,7 +422,8 @@ static void every_history_of_an_order_gives_exactly_the_verdict_of_the_table(voi
                 for (int i = 0; i < count; i++) {
                     struct pay_record record = a_record(i, "o-1", i + 1, "alice", 300, "EUR");
                     outcomes[i] = paid >> i & 1 ? PAY_PAID : PAY_DECLINED;
-                    file[i] = a_decision(&record, outcomes[i], outcomes[i] == PAY_PAID ? PAY_REASON_NONE : PAY_INSUFFICIENT_FUNDS);
+                    file[i] = a_decision(&record, outcomes[i],
+                                         outcomes[i] == PAY_PAID ? PAY_REASON_NONE : PAY_INSUFFICIENT_FUNDS);
                     file[i].next = i > 0 ? &file[i - 1] : NULL;
                 }
                 struct pay_record record = a_record(50, "o-1", attempt, "alice", 300, "EUR");
@@ -410,7 +431,8 @@ static void every_history_of_an_order_gives_exactly_the_verdict_of_the_table(voi
                 struct pay_answer answer;
                 enum pay_reason reason;
                 enum pay_verdict expected = row_of_the_table(attempt, outcomes, count, &reason);
-                assert_int_equal(pay_decide(&record, count > 0 ? &file[count - 1] : NULL, &account, NOW_US, &answer), expected);
+                assert_int_equal(pay_decide(&record, count > 0 ? &file[count - 1] : NULL, &account, NOW_US, &answer),
+                                 expected);
                 if (reason != PAY_REASON_NONE) assert_int_equal(answer.reason, reason);
                 assert_int_equal(account.balance_minor, expected == PAY_VERDICT_DECIDED ? 700 : 1000);
                 assert_int_equal(account.changed, expected == PAY_VERDICT_DECIDED);
@@ -423,11 +445,13 @@ static void the_attempt_is_found_wherever_it_stands_on_file(void **unused) {
     struct pay_decision file[3];
     for (int i = 0; i < 3; i++) {
         record.request.attempt = i + 1;
-        file[i] = a_decision(&record, i == 2 ? PAY_PAID : PAY_DECLINED, i == 2 ? PAY_REASON_NONE : PAY_INSUFFICIENT_FUNDS);
+        file[i] =
+            a_decision(&record, i == 2 ? PAY_PAID : PAY_DECLINED, i == 2 ? PAY_REASON_NONE : PAY_INSUFFICIENT_FUNDS);
     }
     file[2].next = &file[0];
     file[0].next = &file[1];
-    for (int32_t attempt = 1; attempt <= 3; attempt++) assert_ptr_equal(pay_known_attempt(&file[2], attempt), &file[attempt - 1]);
+    for (int32_t attempt = 1; attempt <= 3; attempt++)
+        assert_ptr_equal(pay_known_attempt(&file[2], attempt), &file[attempt - 1]);
     assert_null(pay_known_attempt(&file[2], 4));
     assert_null(pay_known_attempt(NULL, 1));
     assert_null(pay_known_paid_below(&file[2], 3));

@@ -20,25 +20,25 @@ struct sent {
 
 struct session {
     struct pay_lane lane;
-    int64_t received[OFFSETS_MAX];      /* records, in order */
-    int received_count, settled, sent;  /* how many of them are settled and sent */
-    struct sent wire[OFFSETS_MAX];      /* sent replies; [landed, wire_count) are on the wire */
+    int64_t received[OFFSETS_MAX];     /* records, in order */
+    int received_count, settled, sent; /* how many of them are settled and sent */
+    struct sent wire[OFFSETS_MAX];     /* sent replies; [landed, wire_count) are on the wire */
     int wire_count, landed, acknowledged;
-    int64_t log_offset[OFFSETS_MAX];    /* of what landed */
+    int64_t log_offset[OFFSETS_MAX]; /* of what landed */
 };
 
 static struct {
     uint64_t random;
-    bool data[OFFSETS_MAX];             /* the request log: a data record, or a hole */
-    int64_t end;                        /* E */
+    bool data[OFFSETS_MAX]; /* the request log: a data record, or a hole */
+    int64_t end;            /* E */
     struct pay_lane_row row;
     struct sent replies[REPLIES_MAX];
     int64_t reply_start, reply_end;
     struct session sessions[SESSIONS_MAX];
-    int session_count;                  /* the last one owns the lane; the others are zombies */
+    int session_count; /* the last one owns the lane; the others are zombies */
     struct pay_reader from_zero, middle[MIDDLES];
     int middle_count;
-    int taken[OFFSETS_MAX];             /* by the reader from zero */
+    int taken[OFFSETS_MAX]; /* by the reader from zero */
 } world;
 
 static uint64_t claims, replays, resyncs, repeats;
@@ -47,7 +47,9 @@ static uint32_t dice(uint32_t sides) { return random_below(&world.random, sides)
 static struct session *owner(void) { return &world.sessions[world.session_count - 1]; }
 
 static int64_t timestamp_of(int64_t offset) { return 1700000000000 + offset; }
-static struct pay_anchor anchor_at(int64_t offset) { return (struct pay_anchor){true, offset, timestamp_of(offset), (uint32_t)offset * 31}; }
+static struct pay_anchor anchor_at(int64_t offset) {
+    return (struct pay_anchor){true, offset, timestamp_of(offset), (uint32_t)offset * 31};
+}
 
 static void new_request(void) {
     if (world.end < OFFSETS_MAX) world.data[world.end++] = dice(4) != 0;
@@ -58,7 +60,7 @@ static void new_request(void) {
 static void append_reply(const struct sent *sent) {
     int64_t s = sent->source_offset, c = sent->covers_from;
     assert_true(world.reply_end < REPLIES_MAX);
-    assert_true(s < world.row.next_offset);             /* money before message */
+    assert_true(s < world.row.next_offset); /* money before message */
     world.replies[world.reply_end++] = *sent;
     switch (pay_reader_take(&world.from_zero, s, c)) {
     case PAY_READER_TAKE: world.taken[s]++; break;
@@ -77,13 +79,18 @@ static void new_reader_in_the_middle(void) {
 
 static void read_reply_log(struct pay_claim *claim) {
     for (int64_t i = pay_claim_scan_from(claim, world.reply_start); i < world.reply_end; i++)
-        pay_claim_reply(claim, &(struct pay_reply_mark){.ours = true, .same_ledger = true, .log_offset = i, .source_offset = world.replies[i].source_offset,
-                                                        .covers_from = world.replies[i].covers_from, .log_generation = 1});
+        pay_claim_reply(claim, &(struct pay_reply_mark){.ours = true,
+                                                        .same_ledger = true,
+                                                        .log_offset = i,
+                                                        .source_offset = world.replies[i].source_offset,
+                                                        .covers_from = world.replies[i].covers_from,
+                                                        .log_generation = 1});
 }
 
 static void claim_the_lane(void) {
     struct pay_claim claim;
-    struct pay_claim_view view = {.request_end = world.end, .reply_start = world.reply_start, .reply_end = world.reply_end};
+    struct pay_claim_view view = {
+        .request_end = world.end, .reply_start = world.reply_start, .reply_end = world.reply_end};
     struct session *session = &world.sessions[world.session_count++];
     *session = (struct session){.received_count = 0};
     claims++;
@@ -94,8 +101,8 @@ static void claim_the_lane(void) {
     if (view.anchor_read && world.data[world.row.anchor.offset]) view.anchor_seen = anchor_at(world.row.anchor.offset);
     struct pay_claim_verdict verdict = pay_claim_judge(&claim, &view);
     if (verdict.move != PAY_CLAIM_OPEN) fail_msg("a healthy lane: %s", pay_halt_name(verdict.halt));
-    assert_true(verdict.resume_from <= world.row.next_offset && world.row.next_offset <= world.end);    /* R <= P <= E */
-    for (int64_t offset = 0; offset < verdict.resume_from; offset++)                                    /* all below R is answered */
+    assert_true(verdict.resume_from <= world.row.next_offset && world.row.next_offset <= world.end); /* R <= P <= E */
+    for (int64_t offset = 0; offset < verdict.resume_from; offset++) /* all below R is answered */
         if (world.data[offset]) assert_int_equal(world.taken[offset], 1);
     pay_lane_init(&session->lane, 0);
     pay_lane_assign(&session->lane, 0);
@@ -127,7 +134,7 @@ static void write_row(struct session *session, int64_t processed, const struct p
     row->replied_offset = session->lane.replied_offset;
     row->reply_position = session->lane.reply_position;
     if (dice(12) == 0) {
-        claim_the_lane();               /* the commit is unknown to its session */
+        claim_the_lane(); /* the commit is unknown to its session */
         return;
     }
     pay_lane_committed(&session->lane, processed, anchor, row->replied_offset, row->reply_position);
@@ -150,7 +157,7 @@ static void settle_some(void) {
 static void send_next(struct session *session) {
     if (session->sent == session->settled) return;
     int64_t s = session->received[session->sent];
-    if (s >= session->lane.processed) return;           /* its commit isn't known here */
+    if (s >= session->lane.processed) return; /* its commit isn't known here */
     session->sent++;
     session->wire[session->wire_count++] = (struct sent){s, pay_lane_reply_sent(&session->lane, s)};
 }
@@ -173,7 +180,7 @@ static void zombie_step(void) {
     switch (dice(4)) {
     case 0:
         if (dice(4) != 0) break;
-        zombie->wire_count = zombie->landed;            /* its connection dies, and it with it */
+        zombie->wire_count = zombie->landed; /* its connection dies, and it with it */
         zombie->sent = zombie->settled;
         break;
     case 1: send_next(zombie); break;
@@ -187,24 +194,38 @@ static void shorten_reply_log(void) {
 
 static void step(void) {
     switch (dice(18)) {
-    case 0: case 1: new_request(); break;
-    case 2: case 3: case 4: receive_next(); break;
-    case 5: case 6: settle_some(); break;
-    case 7: case 8: send_next(owner()); break;
-    case 9: case 10: land_next(owner()); break;
+    case 0:
+    case 1: new_request(); break;
+    case 2:
+    case 3:
+    case 4: receive_next(); break;
+    case 5:
+    case 6: settle_some(); break;
+    case 7:
+    case 8: send_next(owner()); break;
+    case 9:
+    case 10: land_next(owner()); break;
     case 11: acknowledge_next(owner()); break;
-    case 12: case 13: case 14: case 15: case 16: zombie_step(); break;
+    case 12:
+    case 13:
+    case 14:
+    case 15:
+    case 16: zombie_step(); break;
     default:
-        if (dice(3) == 0 && world.session_count < SESSIONS_MAX / 2) claim_the_lane();
-        else if (dice(2) == 0) new_reader_in_the_middle();
-        else shorten_reply_log();
+        if (dice(3) == 0 && world.session_count < SESSIONS_MAX / 2)
+            claim_the_lane();
+        else if (dice(2) == 0)
+            new_reader_in_the_middle();
+        else
+            shorten_reply_log();
     }
 }
 
 /* No more trouble: the owner does all that is left. */
 static void finish(void) {
     while (owner()->lane.received < world.end || owner()->lane.end_position < world.end) receive_next();
-    while (owner()->sent < owner()->received_count || owner()->acknowledged < owner()->wire_count || pay_lane_rest_due(&owner()->lane)) {
+    while (owner()->sent < owner()->received_count || owner()->acknowledged < owner()->wire_count ||
+           pay_lane_rest_due(&owner()->lane)) {
         int session_count = world.session_count;
         settle_some();
         if (world.session_count != session_count)
@@ -232,7 +253,7 @@ static void however_a_lane_changes_hands_every_reader_takes_each_reply_once(void
     (void)unused;
     for (uint64_t seed = 1; seed <= HISTORIES; seed++) {
         live_through(seed);
-        assert_int_equal(world.row.next_offset, world.end);         /* at rest: P = E, no record between R and P */
+        assert_int_equal(world.row.next_offset, world.end); /* at rest: P = E, no record between R and P */
         int64_t largest = -1;
         for (int64_t offset = 0; offset < world.end; offset++) {
             assert_int_equal(world.taken[offset], world.data[offset]);

@@ -8,10 +8,18 @@
 /* P, anchor (-1: none), n with its reply's log position; opened as the claim judges. */
 static struct pay_lane a_lane(int64_t processed, int64_t anchor, int64_t n) {
     struct pay_lane lane;
-    struct pay_lane_row row = {.partition = 3, .log_generation = 2, .next_offset = processed, .replied_offset = n, .reply_position = 100 + n,
-                               .owner = "0123456789abcde", .owner_epoch = 8, .anchor = {anchor >= 0, anchor, 17, 18},
-                               .same_group = true, .same_cluster = true};
-    struct pay_claim_view view = {.request_end = processed + 100, .reply_end = 1000, .anchor_read = true, .anchor_seen = row.anchor};
+    struct pay_lane_row row = {.partition = 3,
+                               .log_generation = 2,
+                               .next_offset = processed,
+                               .replied_offset = n,
+                               .reply_position = 100 + n,
+                               .owner = "0123456789abcde",
+                               .owner_epoch = 8,
+                               .anchor = {anchor >= 0, anchor, 17, 18},
+                               .same_group = true,
+                               .same_cluster = true};
+    struct pay_claim_view view = {
+        .request_end = processed + 100, .reply_end = 1000, .anchor_read = true, .anchor_seen = row.anchor};
     struct pay_claim claim;
     pay_claim_begin(&claim, &row);
     struct pay_claim_verdict verdict = pay_claim_judge(&claim, &view);
@@ -112,6 +120,8 @@ static void every_state_has_a_name(void **unused) {
 static void an_assigned_lane_is_claimed_from_its_time_on_and_remembers_nothing(void **unused) {
     (void)unused;
     struct pay_lane lane = a_lane(10, 9, 5);
+    pay_lane_suspect(&lane, PAY_HALT_LOG_TRUNCATED, 5);
+    pay_lane_claim_again(&lane, 10);
     pay_lane_unassign(&lane);
     pay_lane_assign(&lane, 1234);
     assert_int_equal(lane.state, PAY_LANE_CLAIMING);
@@ -206,6 +216,20 @@ static void opening_without_an_open_verdict_or_with_R_above_P_is_a_programmers_e
     assert_true(aborts(open_beyond, &(struct pay_claim_verdict){.move = PAY_CLAIM_OPEN, .resume_from = 6}));
 }
 
+static void open_a_row(void *argument) {
+    struct pay_lane lane = lane_in(PAY_LANE_CLAIMING);
+    struct pay_claim_verdict verdict = {.move = PAY_CLAIM_OPEN, .resume_from = 5};
+    struct pay_claim claim;
+    pay_claim_begin(&claim, argument);
+    pay_lane_open(&lane, &claim, &verdict, 0);
+}
+
+static void opening_with_more_answered_than_settled_is_a_programmers_error(void **unused) {
+    (void)unused;
+    assert_false(aborts(open_a_row, &(struct pay_lane_row){.next_offset = 5, .replied_offset = 5}));
+    assert_true(aborts(open_a_row, &(struct pay_lane_row){.next_offset = 5, .replied_offset = 6}));
+}
+
 /* --- suspicions --- */
 
 static void a_suspicion_is_believed_at_the_second_look_ten_seconds_later(void **unused) {
@@ -287,7 +311,7 @@ static void a_redelivery_is_dropped_and_not_counted(void **unused) {
 
 static void what_lies_below_R_is_dropped(void **unused) {
     (void)unused;
-    struct pay_lane lane = a_lane(20, 17, 18);          /* answered up to the anchor: R = P */
+    struct pay_lane lane = a_lane(20, 17, 18); /* answered up to the anchor: R = P */
     assert_int_equal(pay_lane_receive(&lane, 19), PAY_RECEIVE_DROP);
     assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_SETTLE);
 }
@@ -297,13 +321,13 @@ static void the_last_record_below_P_must_be_the_anchor(void **unused) {
     struct pay_lane lane = a_lane(20, 17, 10);
     pay_lane_receive(&lane, 10);
     pay_lane_receive(&lane, 16);
-    assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_NOT_ANCHOR);      /* 17 is missing */
+    assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_NOT_ANCHOR); /* 17 is missing */
     lane = a_lane(20, 17, 10);
     pay_lane_receive(&lane, 17);
     pay_lane_receive(&lane, 18);
-    assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_NOT_ANCHOR);      /* 18 was no data record */
+    assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_NOT_ANCHOR); /* 18 was no data record */
     lane = a_lane(20, 17, 10);
-    assert_int_equal(pay_lane_receive(&lane, 21), PAY_RECEIVE_NOT_ANCHOR);      /* nothing came at all */
+    assert_int_equal(pay_lane_receive(&lane, 21), PAY_RECEIVE_NOT_ANCHOR); /* nothing came at all */
 }
 
 static void the_end_of_the_partition_ends_the_replay_as_a_record_does(void **unused) {
@@ -323,7 +347,7 @@ static void an_end_below_P_says_nothing_about_the_anchor_yet(void **unused) {
     (void)unused;
     struct pay_lane lane = a_lane(20, 17, 10);
     pay_lane_receive(&lane, 10);
-    assert_true(pay_lane_receive_end(&lane, 15));       /* the last stable offset hangs back */
+    assert_true(pay_lane_receive_end(&lane, 15)); /* the last stable offset hangs back */
     assert_int_equal(pay_lane_receive(&lane, 17), PAY_RECEIVE_ANSWER);
     assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_SETTLE);
 }
@@ -331,32 +355,36 @@ static void an_end_below_P_says_nothing_about_the_anchor_yet(void **unused) {
 static void without_a_replay_nothing_has_to_be_the_anchor(void **unused) {
     (void)unused;
     struct pay_lane answered = a_lane(20, 17, 18), empty = a_lane(20, -1, 0);
+    assert_false(answered.replaying || empty.replaying);
     assert_true(pay_lane_receive_end(&answered, 20));
     assert_int_equal(pay_lane_receive(&answered, 20), PAY_RECEIVE_SETTLE);
     assert_int_equal(pay_lane_receive(&empty, 20), PAY_RECEIVE_SETTLE);
 }
 
-/* A lane opened by hand with a replay although no data record can lie below P: a claim doesn't do so. */
-static struct pay_lane a_strange_lane(int64_t anchor) {
+/* A lane opened by hand with a replay although no data record can lie between R and P: a claim doesn't do so. */
+static struct pay_lane a_strange_lane(int64_t anchor, int64_t resume_from) {
     struct pay_lane lane = lane_in(PAY_LANE_CLAIMING);
-    struct pay_claim claim = {.row = {.next_offset = 20, .replied_offset = 10, .anchor = {anchor >= 0, anchor, 17, 18}}};
-    struct pay_claim_verdict verdict = {.move = PAY_CLAIM_OPEN, .resume_from = 10};
-    pay_claim_begin(&claim, &(struct pay_lane_row){.next_offset = 20, .replied_offset = 10, .anchor = {anchor >= 0, anchor, 17, 18}});
+    struct pay_lane_row row = {
+        .next_offset = 20, .replied_offset = resume_from, .anchor = {anchor >= 0, anchor, 17, 18}};
+    struct pay_claim_verdict verdict = {.move = PAY_CLAIM_OPEN, .resume_from = resume_from};
+    struct pay_claim claim;
+    pay_claim_begin(&claim, &row);
     pay_lane_open(&lane, &claim, &verdict, 0);
     return lane;
 }
 
 static void with_the_anchor_absent_or_below_R_no_record_may_come_below_P(void **unused) {
     (void)unused;
-    for (int64_t anchor = -1; anchor < 10; anchor += 10) {
-        struct pay_lane lane = a_strange_lane(anchor);
+    static const struct {
+        int64_t anchor, resume_from, record;
+    } cases[] = {{-1, 10, 10}, {-1, 10, 19}, {-1, 0, 0}, {9, 10, 10}, {0, 10, 19}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pay_lane lane = a_strange_lane(cases[i].anchor, cases[i].resume_from);
         assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_SETTLE);
-        lane = a_strange_lane(anchor);
-        pay_lane_receive(&lane, 12);
+        lane = a_strange_lane(cases[i].anchor, cases[i].resume_from);
+        pay_lane_receive(&lane, cases[i].record);
         assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_NOT_ANCHOR);
     }
-    struct pay_lane lane = a_strange_lane(9);
-    assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_SETTLE);
 }
 
 static void an_end_of_an_earlier_fetch_is_ignored(void **unused) {
@@ -447,7 +475,9 @@ static void committing_back_or_beyond_what_was_received_is_a_programmers_error(v
     c.anchor = 20;
     c.replied_offset = 19;
     assert_true(aborts(commit, &c));
-    c.lane = lane_in(PAY_LANE_CLAIMING);
+    c = (struct commit){.lane = a_fresh_lane(), .processed = 0, .anchor = -1};
+    assert_false(aborts(commit, &c));
+    pay_lane_claim_again(&c.lane, 0);
     assert_true(aborts(commit, &c));
 }
 
@@ -465,7 +495,7 @@ static void each_reply_covers_from_the_end_of_the_one_before(void **unused) {
 
 static void a_sessions_first_reply_covers_from_the_n_of_its_claim_not_from_R(void **unused) {
     (void)unused;
-    struct pay_lane lane = a_lane(20, 17, 18);          /* 18 and 19 are holes; R = P = 20, n = 18 */
+    struct pay_lane lane = a_lane(20, 17, 18); /* 18 and 19 are holes; R = P = 20, n = 18 */
     pay_lane_receive(&lane, 20);
     settle(&lane, 20);
     assert_int_equal(pay_lane_reply_sent(&lane, 20), 18);
@@ -594,6 +624,19 @@ static void more_acknowledgements_than_records_are_a_programmers_error(void **un
     assert_true(aborts(acknowledge_more_than_received, &(struct report){a_waiting_lane()}));
 }
 
+static void acknowledge_now(void *argument) {
+    struct report *report = argument;
+    acknowledge(&report->lane, 50, 0);
+}
+
+static void an_acknowledgement_on_a_lane_that_is_not_open_is_a_programmers_error(void **unused) {
+    (void)unused;
+    struct report report = {a_waiting_lane()};
+    assert_false(aborts(acknowledge_now, &report));
+    pay_lane_claim_again(&report.lane, 0);
+    assert_true(aborts(acknowledge_now, &report));
+}
+
 static void a_new_session_accepts_offsets_anew(void **unused) {
     (void)unused;
     struct pay_lane lane = a_lane(20, 17, 10);
@@ -608,7 +651,7 @@ static void at_rest_P_is_the_position_at_the_end_of_the_partition(void **unused)
     (void)unused;
     struct pay_lane lane = a_fresh_lane();
     pay_lane_receive(&lane, 0);
-    pay_lane_receive_end(&lane, 4);                     /* 1..3 are control records */
+    pay_lane_receive_end(&lane, 4); /* 1..3 are control records */
     settle(&lane, 0);
     assert_int_equal(pay_lane_rest_position(&lane), 4);
     assert_true(pay_lane_rest_due(&lane));
@@ -627,7 +670,7 @@ static void a_record_that_waits_to_be_settled_is_never_skipped_by_an_end_behind_
     assert_int_equal(pay_lane_rest_position(&lane), 0);
     assert_false(pay_lane_rest_due(&lane));
     settle(&lane, 0);
-    assert_int_equal(pay_lane_rest_position(&lane), 1);     /* 1 waits still */
+    assert_int_equal(pay_lane_rest_position(&lane), 1); /* 1 waits still */
     assert_false(pay_lane_rest_due(&lane));
     settle(&lane, 1);
     assert_int_equal(pay_lane_rest_position(&lane), 9);
@@ -666,10 +709,16 @@ static void an_acknowledged_reply_makes_an_empty_batch_due(void **unused) {
 static void a_claim_that_found_more_replies_than_the_row_knew_makes_an_empty_batch_due(void **unused) {
     (void)unused;
     struct pay_lane lane = lane_in(PAY_LANE_CLAIMING);
-    struct pay_lane_row row = {.log_generation = 1, .next_offset = 5, .replied_offset = 3, .reply_position = 3, .anchor = {true, 4, 1, 2}};
+    struct pay_lane_row row = {
+        .log_generation = 1, .next_offset = 5, .replied_offset = 3, .reply_position = 3, .anchor = {true, 4, 1, 2}};
     struct pay_claim claim;
     pay_claim_begin(&claim, &row);
-    pay_claim_reply(&claim, &(struct pay_reply_mark){.ours = true, .same_ledger = true, .log_offset = 3, .source_offset = 3, .covers_from = 3, .log_generation = 1});
+    pay_claim_reply(&claim, &(struct pay_reply_mark){.ours = true,
+                                                     .same_ledger = true,
+                                                     .log_offset = 3,
+                                                     .source_offset = 3,
+                                                     .covers_from = 3,
+                                                     .log_generation = 1});
     struct pay_claim_verdict verdict = {.move = PAY_CLAIM_OPEN, .resume_from = pay_claim_resume_from(&claim)};
     pay_lane_open(&lane, &claim, &verdict, 0);
     assert_true(pay_lane_rest_due(&lane));
@@ -694,6 +743,7 @@ int main(void) {
         cmocka_unit_test(a_lane_whose_halt_was_lifted_opens_without_it),
         cmocka_unit_test(an_open_lane_holds_what_the_claim_found),
         cmocka_unit_test(opening_without_an_open_verdict_or_with_R_above_P_is_a_programmers_error),
+        cmocka_unit_test(opening_with_more_answered_than_settled_is_a_programmers_error),
         cmocka_unit_test(a_suspicion_is_believed_at_the_second_look_ten_seconds_later),
         cmocka_unit_test(the_same_suspicion_again_does_not_start_its_clock_again),
         cmocka_unit_test(another_suspicion_starts_the_clock_again_and_none_clears_it),
@@ -726,6 +776,7 @@ int main(void) {
         cmocka_unit_test(the_first_acknowledgement_may_lie_at_log_offset_zero),
         cmocka_unit_test(a_report_of_what_was_not_sent_or_is_acknowledged_already_is_none),
         cmocka_unit_test(more_acknowledgements_than_records_are_a_programmers_error),
+        cmocka_unit_test(an_acknowledgement_on_a_lane_that_is_not_open_is_a_programmers_error),
         cmocka_unit_test(a_new_session_accepts_offsets_anew),
         cmocka_unit_test(at_rest_P_is_the_position_at_the_end_of_the_partition),
         cmocka_unit_test(a_record_that_waits_to_be_settled_is_never_skipped_by_an_end_behind_it),

@@ -20,25 +20,18 @@ static const char *const reasons[] = {NULL,
                                       "bad_tenant",
                                       "key_mismatch",
                                       "attempt_out_of_sequence"};
-static const char *const fields[] = {NULL,           "order_id", "attempt", "account_id",
-                                     "amount_minor", "currency", "metadata"};
+static const char *const fields[] = {NULL, "order_id", "attempt", "account_id", "amount_minor", "currency", "metadata"};
 static const char *const states[] = {"active", "frozen", "closed"};
-static const char *const halts[] = {NULL,
-                                    "database_rolled_back",
-                                    "log_truncated",
-                                    "log_replaced",
-                                    "requests_lost",
-                                    "replies_lost",
-                                    "reply_log_truncated",
-                                    "foreign_ledger",
-                                    "other_group",
-                                    "other_cluster",
-                                    "poison",
-                                    "broken_invariant"};
+static const char *const halts[] = {
+    NULL,           "database_rolled_back", "log_truncated",  "log_replaced", "requests_lost",
+    "replies_lost", "reply_log_truncated",  "foreign_ledger", "other_group",  "other_cluster",
+    "poison",       "broken_invariant"};
 
 static void same_text(const char *actual, const char *expected) {
-    if (expected == NULL) assert_null(actual);
-    else assert_string_equal(actual, expected);
+    if (expected == NULL)
+        assert_null(actual);
+    else
+        assert_string_equal(actual, expected);
 }
 
 static void every_value_has_its_word_of_the_contract(void **unused) {

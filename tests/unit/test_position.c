@@ -39,11 +39,27 @@ static void every_written_position_reads_back_the_same(void **unused) {
 
 static void a_position_in_any_other_form_is_refused_and_leaves_the_result_alone(void **unused) {
     (void)unused;
-    static const char *const strange[] = {
-        "",       "-",       "1",      "1-2",    "1-2-",   "-1-2-3", "1--2-3", "1-2-3-", "1-2-3-4",
-        "01-2-3", "1-02-3",  "1-2-03", "+1-2-3", "1-2- 3", "1-2-3 ", "a-2-3",  "1-2-3x", "1-2147483648-3",
-        "0-2-3", /* generations start at 1 */
-        "1-2-9223372036854775808", "1-2-99999999999999999999"};
+    static const char *const strange[] = {"",
+                                          "-",
+                                          "1",
+                                          "1-2",
+                                          "1-2-",
+                                          "-1-2-3",
+                                          "1--2-3",
+                                          "1-2-3-",
+                                          "1-2-3-4",
+                                          "01-2-3",
+                                          "1-02-3",
+                                          "1-2-03",
+                                          "+1-2-3",
+                                          "1-2- 3",
+                                          "1-2-3 ",
+                                          "a-2-3",
+                                          "1-2-3x",
+                                          "1-2147483648-3",
+                                          "0-2-3", /* generations start at 1 */
+                                          "1-2-9223372036854775808",
+                                          "1-2-99999999999999999999"};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
         struct pay_position position = {7, 8, 9};
         if (pay_position_parse(strange[i], strlen(strange[i]), &position)) fail_msg("accepted \"%s\"", strange[i]);
@@ -103,8 +119,21 @@ static void a_decimal_is_read_up_to_the_largest_number(void **unused) {
 
 static void anything_but_plain_digits_is_no_decimal_and_leaves_the_result_alone(void **unused) {
     (void)unused;
-    static const char *const strange[] = {"",    "00",   "01",  "-1", "+1", " 1", "1 ", "1.0", "1e3", "0x1", "1/2",
-                                          "1:2", "9223372036854775808", "9999999999999999999", "10000000000000000000"};
+    static const char *const strange[] = {"",
+                                          "00",
+                                          "01",
+                                          "-1",
+                                          "+1",
+                                          " 1",
+                                          "1 ",
+                                          "1.0",
+                                          "1e3",
+                                          "0x1",
+                                          "1/2",
+                                          "1:2",
+                                          "9223372036854775808",
+                                          "9999999999999999999",
+                                          "10000000000000000000"};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
         int64_t number = 42;
         if (pay_decimal_parse(strange[i], strlen(strange[i]), &number)) fail_msg("accepted \"%s\"", strange[i]);

@@ -18,7 +18,7 @@ static void a_hole_in_the_request_log_is_no_gap(void **unused) {
     (void)unused;
     struct pay_reader reader;
     pay_reader_start_at(&reader, 0);
-    assert_int_equal(pay_reader_take(&reader, 4, 0), PAY_READER_TAKE);      /* 0..3 are control records */
+    assert_int_equal(pay_reader_take(&reader, 4, 0), PAY_READER_TAKE); /* 0..3 are control records */
     assert_int_equal(pay_reader_take(&reader, 9, 5), PAY_READER_TAKE);
     assert_int_equal(reader.next, 10);
 }
@@ -38,7 +38,7 @@ static void a_session_that_starts_again_below_is_taken_from_where_the_reader_is(
     struct pay_reader reader;
     pay_reader_start_at(&reader, 5);
     assert_int_equal(pay_reader_take(&reader, 3, 3), PAY_READER_DROP);
-    assert_int_equal(pay_reader_take(&reader, 7, 4), PAY_READER_TAKE);      /* c < n <= s: 5 and 6 are a hole */
+    assert_int_equal(pay_reader_take(&reader, 7, 4), PAY_READER_TAKE); /* c < n <= s: 5 and 6 are a hole */
     assert_int_equal(reader.next, 8);
 }
 
@@ -85,8 +85,8 @@ static void a_malformed_reply_counts_as_a_gap_for_every_reader(void **unused) {
     struct pay_reader *readers[] = {&known, &middle, &unsynced};
     for (int i = 0; i < 3; i++) {
         struct pay_reader before = *readers[i];
-        assert_int_equal(pay_reader_take(readers[i], 9, 10), PAY_READER_GAP);                   /* covers more than it is */
-        assert_int_equal(pay_reader_take(readers[i], INT64_MAX, 0), PAY_READER_GAP);            /* has no successor */
+        assert_int_equal(pay_reader_take(readers[i], 9, 10), PAY_READER_GAP);        /* covers more than it is */
+        assert_int_equal(pay_reader_take(readers[i], INT64_MAX, 0), PAY_READER_GAP); /* has no successor */
         assert_memory_equal(readers[i], &before, sizeof before);
     }
 }
@@ -104,8 +104,8 @@ static void until_it_took_a_reply_from_E0_on_a_jump_is_taken_and_counted(void **
     (void)unused;
     struct pay_reader reader;
     pay_reader_start_in_the_middle(&reader, 20);
-    assert_int_equal(pay_reader_take(&reader, 3, 3), PAY_READER_TAKE);      /* a zombie's repeat */
-    assert_int_equal(pay_reader_take(&reader, 12, 12), PAY_READER_TAKE);    /* the owner goes on where it was */
+    assert_int_equal(pay_reader_take(&reader, 3, 3), PAY_READER_TAKE);   /* a zombie's repeat */
+    assert_int_equal(pay_reader_take(&reader, 12, 12), PAY_READER_TAKE); /* the owner goes on where it was */
     assert_int_equal(reader.resync_count, 1);
     assert_int_equal(pay_reader_take(&reader, 4, 4), PAY_READER_DROP);
     assert_int_equal(pay_reader_take(&reader, 13, 13), PAY_READER_TAKE);
@@ -119,7 +119,7 @@ static void from_the_first_reply_at_E0_on_a_jump_is_a_gap(void **unused) {
     struct pay_reader reader;
     pay_reader_start_in_the_middle(&reader, 20);
     assert_int_equal(pay_reader_take(&reader, 3, 3), PAY_READER_TAKE);
-    assert_int_equal(pay_reader_take(&reader, 20, 18), PAY_READER_TAKE);    /* the last jump */
+    assert_int_equal(pay_reader_take(&reader, 20, 18), PAY_READER_TAKE); /* the last jump */
     assert_true(reader.synced);
     assert_int_equal(reader.resync_count, 1);
     assert_int_equal(pay_reader_take(&reader, 22, 22), PAY_READER_GAP);
@@ -147,16 +147,16 @@ static void a_reader_whose_first_reply_lies_at_E0_or_beyond_knows_gaps_at_once(v
 
 struct middle {
     struct pay_reader reader;
-    int64_t last;               /* source offset of the last reply taken, -1 none */
+    int64_t last; /* source offset of the last reply taken, -1 none */
 };
 
 struct history {
     const int64_t *shape;
     bool in_log[RECORDS];
-    int64_t largest;            /* source offset in the log, -1 none */
+    int64_t largest; /* source offset in the log, -1 none */
     struct {
         bool claimed;
-        int at;                 /* index of the next record to answer */
+        int at; /* index of the next record to answer */
         int64_t covers_from;
     } session[2];
     struct pay_reader from_zero;
@@ -165,8 +165,8 @@ struct history {
 };
 
 static struct {
-    bool early_high_watermark;      /* E0 was read before the start position was fixed */
-    bool beyond;                    /* a session starts behind what nobody answered */
+    bool early_high_watermark; /* E0 was read before the start position was fixed */
+    bool beyond;               /* a session starts behind what nobody answered */
     int64_t histories, gaps, resyncs;
 } search;
 
@@ -191,7 +191,7 @@ static void read_from_zero(struct history *history, int64_t s, int64_t c) {
     switch (pay_reader_take(&history->from_zero, s, c)) {
     case PAY_READER_DROP: assert_true(s < before); break;
     case PAY_READER_GAP: search.gaps++; break;
-    case PAY_READER_TAKE:       /* exactly the first record not yet taken */
+    case PAY_READER_TAKE: /* exactly the first record not yet taken */
         for (int i = 0; i < RECORDS; i++)
             if (history->shape[i] >= before) {
                 assert_int_equal(history->shape[i], s);
@@ -207,8 +207,8 @@ static void read_in_the_middle(struct history *history, struct middle *middle, i
     case PAY_READER_DROP: break;
     case PAY_READER_GAP: search.gaps++; break;
     case PAY_READER_TAKE:
-        assert_true(s > middle->last);                                                              /* each at most once */
-        if (synced) assert_int_equal(index_of(history, s), index_of(history, middle->last) + 1);    /* and none left out */
+        assert_true(s > middle->last);                                                           /* each at most once */
+        if (synced) assert_int_equal(index_of(history, s), index_of(history, middle->last) + 1); /* and none left out */
         middle->last = s;
         break;
     }
@@ -235,7 +235,7 @@ static void explore(const struct history *before) {
     search.histories++;
     if (!search.early_high_watermark && !search.beyond) {
         assert_int_equal(search.gaps, 0);
-        assert_int_equal(before->from_zero.next, before->largest + 1);      /* took all that is there */
+        assert_int_equal(before->from_zero.next, before->largest + 1); /* took all that is there */
         for (int i = 0; i < before->middle_count; i++)
             if (before->middle[i].reader.synced) assert_int_equal(before->middle[i].reader.next, before->largest + 1);
     }
@@ -245,7 +245,7 @@ static void explore(const struct history *before) {
                 if (at > 0 && !before->in_log[at - 1] && !search.beyond) continue;
                 struct history after = *before;
                 claim(&after, who, at);
-                append(&after, who);            /* a claim that writes nothing changes nothing */
+                append(&after, who); /* a claim that writes nothing changes nothing */
                 explore(&after);
             }
         } else if (before->session[who].at < RECORDS) {
@@ -276,7 +276,7 @@ static void in_every_interleaving_of_two_sessions_no_reader_misses_repeats_or_st
     search.early_high_watermark = search.beyond = false;
     search_everything();
     assert_true(search.histories > 30000);
-    assert_true(search.resyncs > 0);            /* the rule's middle part was needed */
+    assert_true(search.resyncs > 0); /* the rule's middle part was needed */
 }
 
 static void a_high_watermark_read_before_the_start_was_fixed_can_stop_a_reader(void **unused) {
@@ -287,10 +287,11 @@ static void a_high_watermark_read_before_the_start_was_fixed_can_stop_a_reader(v
     assert_true(search.gaps > 0);
 }
 
-static void when_a_session_starts_behind_what_nobody_answered_the_reader_from_zero_stops_and_skips_nothing(void **unused) {
+static void when_a_session_starts_behind_what_nobody_answered_the_reader_from_zero_stops_and_skips_nothing(
+    void **unused) {
     (void)unused;
     search.beyond = true;
-    search_everything();                        /* read_from_zero asserts that nothing is skipped */
+    search_everything(); /* read_from_zero asserts that nothing is skipped */
     search.beyond = false;
     assert_true(search.gaps > 0);
 }
@@ -336,7 +337,8 @@ int main(void) {
         cmocka_unit_test(a_reader_whose_first_reply_lies_at_E0_or_beyond_knows_gaps_at_once),
         cmocka_unit_test(in_every_interleaving_of_two_sessions_no_reader_misses_repeats_or_stops),
         cmocka_unit_test(a_high_watermark_read_before_the_start_was_fixed_can_stop_a_reader),
-        cmocka_unit_test(when_a_session_starts_behind_what_nobody_answered_the_reader_from_zero_stops_and_skips_nothing),
+        cmocka_unit_test(
+            when_a_session_starts_behind_what_nobody_answered_the_reader_from_zero_stops_and_skips_nothing),
         cmocka_unit_test(a_session_that_begins_its_chain_behind_a_hole_would_stop_readers),
         cmocka_unit_test(no_log_however_broken_makes_a_reader_take_what_does_not_continue_it),
     };

@@ -60,9 +60,9 @@ static int sign(int number) { return (number > 0) - (number < 0); }
 
 static void the_lock_order_is_tenant_first_then_id_by_bytes_and_the_shorter_first(void **unused) {
     (void)unused;
-    static const char *const sorted[][2] = {{"A", "z"},  {"a", "-"},  {"a", "."},  {"a", "0"},  {"a", "9"},   {"a", ":"},
-                                            {"a", "A"},  {"a", "Z"},  {"a", "_"},  {"a", "a"},  {"a", "aa"},  {"a", "ab"},
-                                            {"a", "b"},  {"aa", "a"}, {"ab", "0"}, {"b", "a"}};
+    static const char *const sorted[][2] = {{"A", "z"}, {"a", "-"},  {"a", "."},  {"a", "0"}, {"a", "9"},  {"a", ":"},
+                                            {"a", "A"}, {"a", "Z"},  {"a", "_"},  {"a", "a"}, {"a", "aa"}, {"a", "ab"},
+                                            {"a", "b"}, {"aa", "a"}, {"ab", "0"}, {"b", "a"}};
     const int count = sizeof sorted / sizeof sorted[0];
     for (int i = 0; i < count; i++)
         for (int j = 0; j < count; j++)
@@ -86,7 +86,7 @@ static void crc32c_has_the_published_values(void **unused) {
     assert_int_equal(pay_crc32c(0, "", 0), 0);
     assert_int_equal(pay_crc32c(0, "123456789", 9), 0xE3069283u);
     assert_int_equal(pay_crc32c(0, "a", 1), 0xC1D04330u);
-    memset(bytes, 0, sizeof bytes);         /* RFC 3720, B.4 */
+    memset(bytes, 0, sizeof bytes); /* RFC 3720, B.4 */
     assert_int_equal(pay_crc32c(0, bytes, sizeof bytes), 0x8A9136AAu);
     memset(bytes, 0xFF, sizeof bytes);
     assert_int_equal(pay_crc32c(0, bytes, sizeof bytes), 0x62A8AB43u);
@@ -104,7 +104,7 @@ static void crc32c_equals_its_bitwise_definition_for_every_length_and_every_byte
         for (size_t i = 0; i < length; i++) bytes[i] = (uint8_t)random_next(&random);
         assert_int_equal(pay_crc32c(0, bytes, length), crc32c_bitwise(0, bytes, length));
     }
-    for (size_t at = 0; at < 8; at++)       /* each table, each entry */
+    for (size_t at = 0; at < 8; at++) /* each table, each entry */
         for (int value = 0; value < 256; value++) {
             memset(bytes, 0, 8);
             bytes[at] = (uint8_t)value;

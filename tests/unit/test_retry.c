@@ -147,12 +147,30 @@ static void a_backoff_reaches_both_of_its_ends(void **unused) {
     assert_int_equal(pay_backoff_ms(3, 5, 500, 35), 40);
     assert_int_equal(pay_backoff_ms(30, 5, 500, 495), 500);
     assert_int_equal(pay_backoff_ms(9, 7, 7, UINT32_MAX), 7);
+    for (uint32_t attempt = 0; attempt < 80; attempt++) { /* exactly: one more would begin at base again */
+        uint32_t width_ms = attempt < 31 ? (UINT32_C(1) << attempt) - 1 : INT32_MAX - 1;
+        assert_int_equal(pay_backoff_ms(attempt, 1, INT32_MAX, width_ms), 1 + (int64_t)width_ms);
+        assert_int_equal(pay_backoff_ms(attempt, 1, INT32_MAX, width_ms + 1), 1);
+    }
+}
+
+static void a_cap_beside_a_doubling_is_kept_to_the_millisecond(void **unused) {
+    (void)unused;
+    static const int64_t cases[][2] = {{8, 8}, {9, 8}, {10, 8}, {15, 8}, {17, 16}}; /* cap, ceiling at 2^3 or 2^4 */
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint32_t attempt = cases[i][1] == 16 ? 4 : 3;
+        assert_int_equal(pay_backoff_ms(attempt, 1, cases[i][0], (uint32_t)cases[i][1] - 1), cases[i][1]);
+        assert_int_equal(pay_backoff_ms(attempt, 1, cases[i][0], (uint32_t)cases[i][1]), 1);
+    }
+    assert_int_equal(pay_backoff_ms(1, 5, 9, 4), 9);
+    assert_int_equal(pay_backoff_ms(1, 5, 9, 5), 5);
 }
 
 static void a_backoff_with_bounds_of_weeks_neither_wraps_nor_divides_by_zero(void **unused) {
     (void)unused;
     assert_int_equal(pay_backoff_ms(40, 1, INT64_C(1) << 32, 0), 1);
-    assert_in_range(pay_backoff_ms(19, INT64_C(1) << 50, INT64_C(1) << 51, UINT32_MAX), INT64_C(1) << 50, INT64_C(1) << 51);
+    assert_in_range(pay_backoff_ms(19, INT64_C(1) << 50, INT64_C(1) << 51, UINT32_MAX), INT64_C(1) << 50,
+                    INT64_C(1) << 51);
 }
 
 static void back_off(void *argument) {
@@ -181,6 +199,7 @@ int main(void) {
         cmocka_unit_test(any_other_error_than_redo_or_split_is_a_programmers_error),
         cmocka_unit_test(a_backoff_lies_between_base_and_base_doubled_per_attempt_and_never_above_the_cap),
         cmocka_unit_test(a_backoff_reaches_both_of_its_ends),
+        cmocka_unit_test(a_cap_beside_a_doubling_is_kept_to_the_millisecond),
         cmocka_unit_test(a_backoff_with_bounds_of_weeks_neither_wraps_nor_divides_by_zero),
         cmocka_unit_test(a_backoff_without_sensible_bounds_is_a_programmers_error),
     };

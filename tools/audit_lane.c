@@ -1,0 +1,155 @@
+#include "tools/audit_lane.h"
+
+#include "tools/audit_compare.h"
+#include "tools/audit_replies.h"
+#include "tools/audit_requests.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* Two ordered streams, merged by source offset. */
+struct merge {
+    struct audit *audit;
+    struct audit_lane *lane;
+    struct audit_requests requests;
+    struct audit_replies *replies;
+    bool has_reply;                     /* replies->headers and ->record are the next reply */
+    bool any_reply;                     /* one was taken before */
+};
+
+static enum pay_exit next_reply(struct merge *merge) {
+    merge->any_reply = merge->any_reply || merge->has_reply;
+    return replies_next(merge->replies, &merge->has_reply);
+}
+
+/* ---- what rows a request left ---- */
+
+static void set_bit(uint8_t *bits, int64_t index) { bits[index / 8] |= (uint8_t)(1u << (index % 8)); }
+
+static void count_answer(struct merge *merge, const struct audit_request *request) {
+    struct audit_tally *tally = &merge->lane->tally;
+    int64_t index = request->offset - merge->lane->view.request_start;
+    const struct pay_answer *answer = &request->answer;
+    bool own = answer->has_decision && !answer->duplicate && answer->outcome != PAY_CONFLICT;
+    if (own) {
+        set_bit(merge->lane->own_payment, index);
+        tally->payment_rows++;
+    }
+    if (answer->outcome == PAY_INVALID) {
+        set_bit(merge->lane->own_refusal, index);
+        tally->refusal_rows++;
+        tally->invalid++;
+    }
+    tally->paid += own && answer->outcome == PAY_PAID;
+    tally->declined += own && answer->outcome == PAY_DECLINED;
+    tally->duplicates += answer->duplicate;
+    tally->conflicts += answer->outcome == PAY_CONFLICT;
+}
+
+/* The raw record must lie in the dead letter topic, byte for byte; unless retention has been there. */
+static void check_letter(struct merge *merge, const struct audit_request *request) {
+    char where[PAY_POSITION_TEXT_MAX];
+    const struct pay_record *record = request->record;
+    if (record->invalid == PAY_REASON_NONE) return;
+    enum letter_match match = letters_find(&merge->audit->letters, &record->position, record->crc32c);
+    audit_where(merge->lane, request->offset, where);
+    if (match == LETTER_OTHER) difference_add(&merge->audit->differences, "letter_differs", where, "its dead letter has other bytes than the request record");
+    if (match == LETTER_MISSING && merge->audit->letters.from_the_start)
+        difference_add(&merge->audit->differences, "missing_letter", where, "refused as %s, and not in %s", pay_reason_name(record->invalid),
+                       merge->audit->tool->config.dead_letter_topic);
+}
+
+static void check_rows(struct merge *merge, const struct audit_request *request) {
+    char where[PAY_POSITION_TEXT_MAX];
+    if (merge->audit->quick) return;
+    if (!request->has_answer) {
+        difference_add(&merge->audit->differences, "undecided", audit_where(merge->lane, request->offset, where),
+                       "settled (below P, %" PRId64 "), and no row says what became of it", merge->lane->view.processed);
+        return;
+    }
+    count_answer(merge, request);
+    check_letter(merge, request);
+}
+
+/* ---- its reply ---- */
+
+static void add(struct merge *merge, const char *kind, int64_t offset, const char *text) {
+    char where[PAY_POSITION_TEXT_MAX];
+    difference_add(&merge->audit->differences, kind, audit_where(merge->lane, offset, where), "%s; reply offset %" PRId64, text, merge->replies->record.offset);
+}
+
+/* Replies before `offset` answer no record that the request log has. */
+static enum pay_exit pass_replies_below(struct merge *merge, int64_t offset) {
+    enum pay_exit status = PAY_EXIT_OK;
+    while (merge->has_reply && merge->replies->headers.source_offset < offset && status == PAY_EXIT_OK) {
+        int64_t source_offset = merge->replies->headers.source_offset;
+        if (source_offset < merge->lane->view.request_start)
+            merge->lane->tally.expired++;
+        else if (source_offset < merge->lane->view.processed)       /* beyond: told when it was read */
+            add(merge, "reply_without_request", source_offset, "a reply to a record that isn't in the request log");
+        status = next_reply(merge);
+    }
+    return status;
+}
+
+static enum pay_exit match(struct merge *merge, const struct audit_request *request) {
+    char where[PAY_POSITION_TEXT_MAX];
+    merge->lane->tally.requests++;
+    check_rows(merge, request);
+    enum pay_exit status = pass_replies_below(merge, request->offset);
+    if (status != PAY_EXIT_OK) return status;
+    if (!merge->has_reply) {                                        /* not answered when the audit began */
+        merge->lane->tally.in_flight++;
+        return PAY_EXIT_OK;
+    }
+    if (merge->replies->headers.source_offset > request->offset) {
+        if (merge->replies->in_the_middle && !merge->any_reply)
+            merge->lane->tally.expired++;                           /* retention has deleted its reply */
+        else
+            difference_add(&merge->audit->differences, "missing_reply", audit_where(merge->lane, request->offset, where),
+                           "no reply, and readers go past it: the next reply, to offset %" PRId64 ", covers it", merge->replies->headers.source_offset);
+        return PAY_EXIT_OK;
+    }
+    merge->lane->tally.replies++;
+    if (!merge->audit->quick && request->has_answer)
+        audit_compare(merge->audit, request->record, &request->answer, &merge->replies->record);
+    if (merge->audit->quick) audit_count_by_reply(&merge->lane->tally, &merge->replies->record);
+    return next_reply(merge);
+}
+
+static enum pay_exit run_merge(struct merge *merge) {
+    struct audit_request request;
+    bool found = true;
+    enum pay_exit status = next_reply(merge);
+    while (status == PAY_EXIT_OK) {
+        status = requests_next(&merge->requests, &request, &found);
+        if (status != PAY_EXIT_OK || !found) break;
+        status = match(merge, &request);
+    }
+    return status == PAY_EXIT_OK ? pass_replies_below(merge, INT64_MAX) : status;
+}
+
+static uint8_t *bits_for(const struct lane_view *view) {
+    int64_t span = view->request_end > view->request_start ? view->request_end - view->request_start : 0;
+    uint8_t *bits = calloc((size_t)span / 8 + 1, 1);
+    if (bits == NULL) abort();
+    return bits;
+}
+
+enum pay_exit audit_one_lane(struct audit *audit, struct audit_lane *lane) {
+    struct merge merge = {.audit = audit, .lane = lane};
+    int64_t before = audit->differences.count;
+    merge.replies = malloc(sizeof *merge.replies);
+    if (merge.replies == NULL) abort();
+    if (!audit->quick) {
+        lane->own_payment = bits_for(&lane->view);
+        lane->own_refusal = bits_for(&lane->view);
+    }
+    enum pay_exit status = replies_begin(merge.replies, audit, lane);
+    if (status == PAY_EXIT_OK) status = requests_begin(&merge.requests, audit, lane);
+    if (status == PAY_EXIT_OK) status = run_merge(&merge);
+    requests_end(&merge.requests);
+    free(merge.replies);
+    lane->tally.differences = audit->differences.count - before;
+    return status;
+}
