@@ -95,6 +95,7 @@ static void publish_record(struct pay_worker *w, struct work *work, uint32_t i) 
         block(w, lane);
         return;
     }
+    assert(record->position.offset < lane->processed);      /* money before message: before a producer sees it, not after */
     switch (send_reply(w, lane, record, &work->batch.answers[i], lane->covers_from, &error)) {
     case PAY_OK:
         pay_lane_reply_sent(lane, record->position.offset);

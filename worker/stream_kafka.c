@@ -14,7 +14,6 @@
 
 #define LOOK_FETCH_WAIT_MS 1        /* a claim scan that reads to the end leaves an empty fetch behind, which the next scan waits for */
 #define LOOK_FETCH_BYTES 65536     /* an anchor is one record: what is fetched beside it is wasted (262144: 8 ms an anchor, 65536: 3) */
-#define TROUBLE_INTERVAL_MS 1000    /* errors of connections come in bursts: one per second is told */
 
 void pay_sk_watch(struct stream_kafka *self, int fd, uint64_t bit)
 {
@@ -46,18 +45,15 @@ void pay_sk_nudge(struct stream_kafka *self)
 
 void pay_sk_trouble(struct stream_kafka *self, int32_t partition, const struct pay_error *error)
 {
-    if (partition < 0) {
-        int64_t now_ms = pay_clock_ms();
-        if (now_ms - self->trouble_told_ms < TROUBLE_INTERVAL_MS)
-            return;
-        self->trouble_told_ms = now_ms;
-    }
+    if (partition < 0 && self->whole_trouble)
+        return;                     /* errors of connections come in bursts: one that waits to be told says enough */
     if (self->trouble_count == TROUBLES_MAX) {  /* too many at once: whatever it was, it concerns everything now */
         self->trouble_count = 0;
         partition = -1;
     }
     uint32_t at = (self->trouble_first + self->trouble_count++) % TROUBLES_MAX;
     self->troubles[at] = (struct pay_stream_event){ .kind = PAY_STREAM_TROUBLE, .partition = partition, .error = *error };
+    self->whole_trouble = self->whole_trouble || partition < 0;
     pay_sk_nudge(self);
 }
 
@@ -207,7 +203,6 @@ struct pay_stream *pay_stream_kafka_new(const struct pay_stream_kafka_options *o
     self->linger_ms = options->linger_ms;
     self->call_timeout_ms = options->call_timeout_ms;
     self->allow_unsafe_topics = options->allow_unsafe_topics;
-    self->trouble_told_ms = -TROUBLE_INTERVAL_MS;
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     self->self_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     assert(self->epoll_fd >= 0 && self->self_fd >= 0);

@@ -69,6 +69,7 @@ void pay_sk_next_event(struct pay_stream *stream, struct pay_stream_event *ret_e
     *ret_event = self->troubles[self->trouble_first];
     self->trouble_first = (self->trouble_first + 1) % TROUBLES_MAX;
     self->trouble_count--;
+    self->whole_trouble = self->whole_trouble && ret_event->partition >= 0;
 }
 
 void pay_sk_confirm_revoked(struct pay_stream *stream)

@@ -57,7 +57,7 @@ struct stream_kafka {
     bool lanes_dry;                 /* next_record found nothing more the last time */
     struct pay_stream_event troubles[TROUBLES_MAX];
     uint32_t trouble_first, trouble_count;
-    int64_t trouble_told_ms;        /* of the whole connection */
+    bool whole_trouble;             /* one of them is of a whole connection */
 };
 
 static inline struct stream_kafka *pay_self_of(struct pay_stream *stream) { return (struct stream_kafka *)stream; }
@@ -68,7 +68,7 @@ void pay_sk_unwatch(struct stream_kafka *self, int fd);
 bool pay_sk_is_ready(struct stream_kafka *self, uint64_t bits);
 void pay_sk_nudge(struct stream_kafka *self);      /* something waits in this struct, not in a library's queue */
 
-/* Will be told by next_event; partition -1: of a whole connection, at most one a second. */
+/* Will be told by next_event before any further record; partition -1: of a whole connection, at most one of these waits. */
 void pay_sk_trouble(struct stream_kafka *self, int32_t partition, const struct pay_error *error);
 
 /* An error for a call that came before open. */

@@ -78,7 +78,8 @@ enum pay_record_kind pay_sk_next_record(struct pay_stream *stream, struct pay_lo
 {
     struct stream_kafka *self = pay_self_of(stream);
     struct pay_kafka_read read;
-    while (self->lanes != NULL && pay_sk_is_ready(self, READY_LANES)) {
+    /* A trouble is told before the next record: its lane's anchor is read again before that one is settled. */
+    while (self->lanes != NULL && self->trouble_count == 0 && pay_sk_is_ready(self, READY_LANES)) {
         pay_kafka_reader_next(self->lanes, 0, &read);
         struct fetched_lane *lane = lane_of(self, read.record.partition);
         switch (read.kind) {

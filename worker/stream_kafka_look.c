@@ -2,7 +2,7 @@
 #include "worker/stream_kafka_internal.h"
 
 #include "base/clock.h"
-#include "core/position.h"
+#include "codec/reply_headers.h"
 #include "core/request.h"
 
 #include <stdio.h>
@@ -47,34 +47,17 @@ static enum pay_move look_next(struct stream_kafka *self, struct pay_kafka_read 
     return PAY_AGAIN;
 }
 
-static bool take_decimal(const struct pay_header *header, int64_t *ret_number)
-{
-    return header->value != NULL && pay_decimal_parse(header->value, header->length, ret_number);
-}
-
-/* Ours: each of the four headers exactly once and well formed. */
 static void read_mark(const struct stream_kafka *self, const struct pay_log_record *record, struct pay_reply_mark *ret_mark)
 {
+    struct pay_reply_headers headers;
     *ret_mark = (struct pay_reply_mark){ .log_offset = record->offset };
-    uint32_t good = 0, seen = 0;
-    for (size_t i = 0; i < record->header_count; i++) {
-        const struct pay_header *header = &record->headers[i];
-        bool fits;
-        if (strcmp(header->name, "source-offset") == 0)
-            fits = take_decimal(header, &ret_mark->source_offset);
-        else if (strcmp(header->name, "covers-from") == 0)
-            fits = take_decimal(header, &ret_mark->covers_from);
-        else if (strcmp(header->name, "log-generation") == 0)
-            fits = take_decimal(header, &ret_mark->log_generation) && ret_mark->log_generation > 0;
-        else if (strcmp(header->name, "ledger-id") == 0) {
-            fits = header->value != NULL && header->length > 0;
-            ret_mark->same_ledger = fits && header->length == strlen(self->ledger_id) && memcmp(header->value, self->ledger_id, header->length) == 0;
-        } else
-            continue;
-        seen++;
-        good += fits;
-    }
-    ret_mark->ours = seen == 4 && good == 4 && ret_mark->log_generation > 0;
+    if (!pay_reply_headers_read(record, &headers))
+        return;
+    ret_mark->ours = true;
+    ret_mark->same_ledger = strcmp(headers.ledger_id, self->ledger_id) == 0;
+    ret_mark->source_offset = headers.source_offset;
+    ret_mark->covers_from = headers.covers_from;
+    ret_mark->log_generation = headers.log_generation;
 }
 
 static enum pay_move scan_replies(struct stream_kafka *self, int64_t to, pay_reply_fn each, void *argument, struct pay_error *error)

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # demo_chaos.sh - who is broken when. The plan is a table of "second verb name"; each line is carried out when its second has come
-# and its process isn't just being brought back from the last blow. What takes time happens in the background, and is waited for.
+# and everybody who was killed is back since a moment: one blow at a time, except that a frozen worker may stay frozen meanwhile.
+# What takes time happens in the background, and is waited for.
 #
 # state/NAME says how NAME is: ready, killed, starting, frozen, gone.
 
@@ -10,17 +11,17 @@ declare -A frozen_times=([worker-1]=0 [worker-2]=0 [kafka]=0 [postgres]=0)
 declare -A chaos_job=()                 # pid of the background work on NAME
 plan=()
 frozen_pid=''
+quiet_until_ms=0
 
 # A worker's hold on its lanes ends after 10 s without a poll (session.timeout.ms): 14 s of frost are well past it.
 plan_chaos() {
     local name
     for name in "${actors[@]}"; do echo ready >"$demo_dir/state/$name"; done
     if [[ $quick ]]; then
-        plan=("1 garbage topic" "3 kill worker-1" "5 freeze worker-2" "10 kill worker-1" "19 thaw worker-2" "20 kill postgres"
-            "24 kill kafka" "29 kill worker-1")
+        plan=("1 garbage topic" "2 kill worker-1" "13 freeze worker-2" "27 thaw worker-2" "28 kill worker-1" "34 kill postgres" "38 kill kafka")
     else
-        plan=("2 garbage topic" "6 kill worker-1" "12 freeze worker-2" "17 kill worker-1" "26 thaw worker-2" "31 kill postgres"
-            "44 kill worker-1" "48 kill kafka" "58 garbage topic" "61 kill worker-1" "66 kill worker-1")
+        plan=("2 garbage topic" "5 kill worker-1" "20 freeze worker-2" "34 thaw worker-2" "36 kill worker-1" "50 kill postgres"
+            "66 kill kafka" "82 garbage topic" "86 kill worker-1" "94 kill worker-1")
     fi
 }
 
@@ -32,7 +33,7 @@ break_things() {
     while ((${#plan[@]} > 0)); do
         read -r second verb name <<<"${plan[0]}"
         now=$(elapsed_ms)
-        ((now >= second * 1000)) && [[ -z ${chaos_job[$name]:-} ]] || return 0
+        ((now >= second * 1000 && now >= quiet_until_ms && ${#chaos_job[@]} == 0)) || return 0
         plan=("${plan[@]:1}")
         "do_$verb" "$name"
     done
@@ -45,6 +46,7 @@ collect_jobs() {
         if kill -0 "${chaos_job[$name]}" 2>/dev/null; then continue; fi
         wait "${chaos_job[$name]}" || true
         unset "chaos_job[$name]"
+        quiet_until_ms=$(($(elapsed_ms) + 2000))
         if [[ -s $demo_dir/state/$name.said ]]; then say "$(<"$demo_dir/state/$name.said")"; fi
         rm -f "$demo_dir/state/$name.said"
     done

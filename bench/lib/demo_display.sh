@@ -50,6 +50,7 @@ say() {
 
 begin_display() {
     now_ms began_ms
+    said_ms=$began_ms
     happened=()
     if [[ $on_terminal ]]; then
         printf '\e[?25l\n' >&2

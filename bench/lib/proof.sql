@@ -1,6 +1,7 @@
 -- proof.sql - what must hold in the tables after a storm; shares nothing with the worker. Each row of output: count|what is wrong.
 -- psql variable: prefix (of the storm's accounts). The storm's list of what was accepted (NDJSON) comes in behind COPY.
 SET client_min_messages = warning;
+SET statement_timeout = '2min';
 CREATE TEMPORARY TABLE line (text text);
 COPY line FROM STDIN WITH (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02');
 CREATE TEMPORARY TABLE accepted AS

@@ -1,5 +1,5 @@
 #include "base/kafka_settings.h"
-#include "kafka/kafka_internal.h"
+#include "kafka/kafka_conf_internal.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* kafka_handle.c - one rd_kafka_t, its queue, its eventfd. */
-#include "kafka/kafka_internal.h"
+#include "kafka/kafka_reaper_internal.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -8,21 +8,7 @@
 #ifndef PAY_KAFKA_KAFKA_INTERNAL_H
 #define PAY_KAFKA_KAFKA_INTERNAL_H
 
-#include "kafka/kafka_conf.h"
-#include "kafka/kafka_reaper.h"
-
-#include <librdkafka/rdkafka.h>
-
-#define PAY_KAFKA_ERRSTR_MAX 256        /* librdkafka cuts its reasons to the room there is; an error's text has 384 */
-
-enum pay_kafka_role { PAY_KAFKA_CONSUMER = 1, PAY_KAFKA_PRODUCER = 2 };
-
-/* A setting of ours. `may_override`: the user's [kafka] value wins over it. */
-struct pay_kafka_fixed {
-    const char *name;
-    const char *value;
-    bool may_override;
-};
+#include "kafka/kafka_conf_internal.h"
 
 struct pay_kafka_handle {
     rd_kafka_t *rk;
@@ -34,10 +20,6 @@ struct pay_kafka_handle {
     struct pay_error trouble;
     bool fatal;
 };
-
-/* The configuration of a handle: our defaults, the user's settings, what is fixed; in this order, later wins. */
-enum pay_move pay_kafka_conf_new(const struct pay_kafka_options *options, enum pay_kafka_role role, const struct pay_kafka_fixed *fixed,
-                                 rd_kafka_conf_t **ret_conf, struct pay_error *error);
 
 /* Makes the handle and starts its threads. `fixed` ends with a NULL name; `events` are RD_KAFKA_EVENT_* bits besides LOG and ERROR. */
 enum pay_move pay_kafka_handle_open(const struct pay_kafka_options *options, enum pay_kafka_role role,
@@ -59,9 +41,5 @@ enum pay_move pay_kafka_move(rd_kafka_resp_err_t code);
 /* Fills *error: "what: why (librdkafka's words)"; answers its move. `detail` may be NULL. */
 enum pay_move pay_kafka_fail(struct pay_error *error, rd_kafka_resp_err_t code, const char *what, const char *detail);
 void pay_kafka_code(char code[32], rd_kafka_resp_err_t err);
-
-/* For the reaper: the thread that destroys. False: too many are closing. */
-bool pay_kafka_reaper_has_room(void);
-void pay_kafka_reap(struct pay_kafka_handle *handle);
 
 #endif

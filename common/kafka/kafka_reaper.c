@@ -1,4 +1,4 @@
-#include "kafka/kafka_internal.h"
+#include "kafka/kafka_reaper_internal.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -190,7 +190,7 @@ def test_it_starts_without_a_broker_says_so_and_recovers_without_a_restart(serve
         servers.dev("start", "kafka")
 
 
-@pytest.mark.parametrize("how", ["kill", "stop"])
+@pytest.mark.parametrize("how", ["kill"])
 def test_a_broker_that_goes_away_and_comes_back(servers, how):
     with Intake(servers) as intake:
         intake.await_ready()
