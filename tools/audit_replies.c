@@ -26,6 +26,7 @@ enum pay_exit replies_begin(struct audit_replies *replies, struct audit *audit, 
 
 static void add(struct audit_replies *replies, const char *kind, int64_t source_offset, const char *text) {
     char where[PAY_POSITION_TEXT_MAX];
+    if (replies->record.offset < replies->told_until) return;
     difference_add(&replies->audit->differences, kind, audit_where(replies->lane, source_offset, where), "%s; reply offset %" PRId64, text,
                    replies->record.offset);
 }
@@ -42,7 +43,7 @@ static void remember(struct audit_replies *replies) {
 
 static void compare_copy(struct audit_replies *replies) {
     size_t slot = (size_t)replies->headers.source_offset % COPIES_REMEMBERED;
-    replies->lane->tally.repeats++;
+    replies->lane->tally.repeats += replies->record.offset >= replies->told_until;
     if (replies->copies[slot].offset == replies->headers.source_offset && replies->copies[slot].crc != fingerprint(&replies->record))
         add(replies, "copy_differs", replies->headers.source_offset, "a copy of this reply has another key or value than the one readers take");
 }
@@ -50,7 +51,7 @@ static void compare_copy(struct audit_replies *replies) {
 /* False: not a reply of this lane's generation and ledger. */
 static bool belongs(struct audit_replies *replies) {
     if (!pay_reply_headers_read(&replies->record, &replies->headers)) {
-        replies->lane->tally.skipped++;
+        replies->lane->tally.skipped += replies->record.offset >= replies->told_until;
         return false;
     }
     if (strcmp(replies->headers.ledger_id, replies->audit->ledger_id) != 0) {
@@ -62,7 +63,7 @@ static bool belongs(struct audit_replies *replies) {
         return false;
     }
     if (replies->headers.log_generation < replies->lane->view.generation) {
-        replies->lane->tally.expired++;
+        replies->lane->tally.expired += replies->record.offset >= replies->told_until;
         return false;
     }
     if (replies->headers.source_offset >= replies->lane->view.processed)
@@ -120,6 +121,7 @@ enum pay_exit replies_next(struct audit_replies *replies, bool *ret_taken) {
         } else if (read.kind == PAY_KAFKA_READ_RECORD) {
             replies->record = read.record;
             *ret_taken = belongs(replies) && judge(replies);
+            if (replies->told_until <= read.record.offset) replies->told_until = read.record.offset + 1;
         }
     }
     return status;

@@ -22,6 +22,7 @@ struct audit_replies {
     bool open;                          /* the partition is being read */
     bool gap;
     int64_t gap_offset, gap_until;
+    int64_t told_until;                 /* reply offsets below it were read before, and what is wrong with them told */
     struct pay_reply_headers headers;   /* of the reply that was taken last */
     struct pay_log_record record;
     struct { int64_t offset; uint32_t crc; } copies[COPIES_REMEMBERED];

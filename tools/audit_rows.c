@@ -67,9 +67,14 @@ struct listing {
     int64_t found;
 };
 
-static bool bit(const uint8_t *bits, int64_t index) { return bits[index / 8] >> (index % 8) & 1; }
+/* Takes the bit away: a second row of the same position has none. */
+static bool take_bit(uint8_t *bits, int64_t index) {
+    bool set = bits[index / 8] >> (index % 8) & 1;
+    bits[index / 8] &= (uint8_t)~(1u << (index % 8));
+    return set;
+}
 
-/* A row whose position the lane's pass didn't see as its own. */
+/* A row whose position the lane's pass didn't see as its own, or the second row of one. */
 static bool take_row(void *argument, const struct pay_pg_row *row) {
     struct listing *listing = argument;
     const struct lane_view *view = &listing->lane->view;
@@ -81,10 +86,10 @@ static bool take_row(void *argument, const struct pay_pg_row *row) {
         difference_add(&listing->audit->differences, order != NULL ? "payment_beyond_settled" : "refusal_beyond_settled", where,
                        "a row at or beyond P, %" PRId64, view->processed);
         listing->found++;
-    } else if (offset < view->request_end && !bit(order != NULL ? listing->lane->own_payment : listing->lane->own_refusal, offset - view->request_start)) {
+    } else if (offset < view->request_end && !take_bit(order != NULL ? listing->lane->own_payment : listing->lane->own_refusal, offset - view->request_start)) {
         difference_add(&listing->audit->differences, order != NULL ? "payment_without_request" : "refusal_without_request", where,
-                       "%s%s%s%s%s: the record there isn't the one that the row was made from", order != NULL ? "payment of order " : "refusal",
-                       order != NULL ? pay_pg_column(row, 1) : "", order != NULL ? "/" : "", order != NULL ? order : "", order != NULL ? "" : "");
+                       "%s%s%s%s: no record there left this row, or another row has the same position", order != NULL ? "payment of order " : "refusal",
+                       order != NULL ? pay_pg_column(row, 1) : "", order != NULL ? "/" : "", order != NULL ? order : "");
         listing->found++;
     }
     return true;

@@ -233,9 +233,9 @@ static enum pay_exit begin(struct listen *listen) {
 static enum pay_exit conclude(const struct listen *listen, enum pay_exit status) {
     const struct listener *listener = &listen->listener;
     int32_t open = listener_open_gaps(listener);
-    if (listener->skipped > 0) tool_note(listen->tool, "%" PRId64 " records in the reply topic aren't replies of ours", listener->skipped);
-    if (listener->resyncs > 0) tool_note(listen->tool, "resynchronised %" PRId64 " times after the start in the middle of the log", listener->resyncs);
-    if (open > 0) tool_note(listen->tool, "%" PRId32 " partitions wait at a gap", open);
+    if (listener->skipped > 0) tool_note(listen->tool, "records in the reply topic that aren't replies of ours: %" PRId64, listener->skipped);
+    if (listener->resyncs > 0) tool_note(listen->tool, "jumps while finding its place after a start in the middle of the log: %" PRId64, listener->resyncs);
+    if (open > 0) tool_note(listen->tool, "partitions that wait at a gap: %" PRId32, open);
     return status == PAY_EXIT_OK && (open > 0 || listener->foreign > 0) ? PAY_EXIT_DIFFERENCES : status;
 }
 

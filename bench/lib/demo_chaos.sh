@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# demo_chaos.sh - who is broken when. The plan is a table of "second verb name"; each line is carried out when its second has come
-# and everybody who was killed is back since a moment: one blow at a time, except that a frozen worker may stay frozen meanwhile.
-# What takes time happens in the background, and is waited for.
+# demo_chaos.sh - who is broken when. The plan is a table of "seconds verb name": a line is carried out when so many seconds have
+# passed in calm since the one before: whoever was killed is back, and what was accepted meanwhile is answered. Calm isn't waited for
+# longer than CALM_LIMIT_MS, nor when the storm nears its end. `now` instead of seconds waits for no calm; a thaw, for none either.
+# What takes time happens in the background.
 #
 # state/NAME says how NAME is: ready, killed, starting, frozen, gone.
 
@@ -11,32 +12,46 @@ declare -A frozen_times=([worker-1]=0 [worker-2]=0 [kafka]=0 [postgres]=0)
 declare -A chaos_job=()                 # pid of the background work on NAME
 plan=()
 frozen_pid=''
-quiet_until_ms=0
+last_blow_ms=0
+calm_since_ms=0                         # 0: not yet
+
+CALM_LIMIT_MS=20000
 
 # A worker's hold on its lanes ends after 10 s without a poll (session.timeout.ms): 14 s of frost are well past it.
 plan_chaos() {
     local name
     for name in "${actors[@]}"; do echo ready >"$demo_dir/state/$name"; done
-    if [[ $quick ]]; then
-        plan=("1 garbage topic" "2 kill worker-1" "13 freeze worker-2" "27 thaw worker-2" "28 kill worker-1" "34 kill postgres" "38 kill kafka")
-    else
-        plan=("2 garbage topic" "5 kill worker-1" "20 freeze worker-2" "34 thaw worker-2" "36 kill worker-1" "50 kill postgres"
-            "66 kill kafka" "82 garbage topic" "86 kill worker-1" "94 kill worker-1")
-    fi
+    plan=("2 garbage topic" "2 kill worker-1" "2 freeze worker-2" "14 thaw worker-2" "1 kill worker-1" "2 kill postgres" "2 kill kafka")
+    if [[ ! $quick ]]; then plan+=("2 garbage topic" "1 kill worker-1" "now kill worker-1"); fi
 }
 
 chaos_goes_on() { ((${#plan[@]} > 0 || ${#chaos_job[@]} > 0)); }
 
 break_things() {
-    local second verb name now
+    local seconds verb name
     collect_jobs
     while ((${#plan[@]} > 0)); do
-        read -r second verb name <<<"${plan[0]}"
-        now=$(elapsed_ms)
-        ((now >= second * 1000 && now >= quiet_until_ms && ${#chaos_job[@]} == 0)) || return 0
+        read -r seconds verb name <<<"${plan[0]}"
+        its_turn "$seconds" "$verb" || return 0
         plan=("${plan[@]:1}")
         "do_$verb" "$name"
+        last_blow_ms=$(elapsed_ms) calm_since_ms=0
     done
+}
+
+its_turn() { # SECONDS VERB
+    local now
+    now=$(elapsed_ms)
+    if [[ $2 == thaw ]]; then ((now >= last_blow_ms + $1 * 1000)); return; fi
+    ((${#chaos_job[@]} == 0)) || return 1
+    if [[ $1 == now ]]; then return 0; fi
+    if ((calm_since_ms == 0)) && is_calm "$now"; then calm_since_ms=$now; fi
+    ((calm_since_ms > 0 && now >= calm_since_ms + $1 * 1000))
+}
+
+# The backlog is no more than what comes in within two seconds.
+is_calm() {
+    ((storm_says[accepted] - storm_says[answered] <= 2 * rate || $1 >= last_blow_ms + CALM_LIMIT_MS || storm_says[accepted] * 5 >= requests * 4))
 }
 
 # Background work that has ended is forgotten; what it has to say it left in state/NAME.said.
@@ -46,7 +61,6 @@ collect_jobs() {
         if kill -0 "${chaos_job[$name]}" 2>/dev/null; then continue; fi
         wait "${chaos_job[$name]}" || true
         unset "chaos_job[$name]"
-        quiet_until_ms=$(($(elapsed_ms) + 2000))
         if [[ -s $demo_dir/state/$name.said ]]; then say "$(<"$demo_dir/state/$name.said")"; fi
         rm -f "$demo_dir/state/$name.said"
     done

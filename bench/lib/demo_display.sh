@@ -80,7 +80,9 @@ bar() { # NAME PART WHOLE
 }
 
 milliseconds() { # NAME MICROSECONDS
-    if (($2 < 10000)); then printf -v "$1" '%d.%d ms' $(($2 / 1000)) $(($2 / 100 % 10)); else printf -v "$1" '%d ms' $(($2 / 1000)); fi
+    if (($2 < 10000)); then printf -v "$1" '%d.%d ms' $(($2 / 1000)) $(($2 / 100 % 10))
+    elif (($2 < 10000000)); then printf -v "$1" '%d ms' $(($2 / 1000))
+    else printf -v "$1" '%d s' $(($2 / 1000000)); fi
 }
 
 show_picture() {
@@ -122,9 +124,8 @@ draw() {
         lines+=("$line")
     done
     lines+=('')
-    for ((i = ${#happened[@]} - happened_shown; i < ${#happened[@]}; i++)); do
-        if ((i >= 0)); then lines+=("  ${happened[i]}"); else lines+=(''); fi
-    done
+    local first=$((${#happened[@]} > happened_shown ? ${#happened[@]} - happened_shown : 0))
+    for ((i = first; i < first + happened_shown; i++)); do lines+=("${happened[i]:+  ${happened[i]}}"); done
     local text=''
     ((picture_lines <= 0)) || text=$'\e['${picture_lines}A
     for line in "${lines[@]}"; do text+=$'\r\e[2K'$line$'\n'; done

@@ -115,9 +115,10 @@ row() { # NAME NUMBER TEXT
 }
 
 print_table() {
-    local json=$demo_dir/storm.json sent accepted paid declined p99 reply_p99
+    local json=$demo_dir/storm.json sent accepted paid declined p99 reply_p50 reply_p99
     sent=$(number sent "$json") accepted=$(number accepted "$json") paid=$(number paid "$json") declined=$(number declined "$json")
     milliseconds p99 "$(number p99_us "$json")"
+    milliseconds reply_p50 "$(number reply_p50_us "$json")"
     milliseconds reply_p99 "$(number reply_p99_us "$json")"
     printf '\n'
     row sent "$sent" "requests over HTTP; $((sent - requests)) of them again, after 503, 504 or a broken connection"
@@ -129,7 +130,7 @@ print_table() {
     row conflicts "$(number conflicts "$json")" "known order, other content; nothing moved"
     row invalid "$(number invalid "$json")" "refused: $(garbage_sent) lines of garbage, and attempts out of turn"
     row rate "$(number rate "$json" | cut -d. -f1)" "accepted a second, all outages included"
-    printf '%-11s %10s   %s\n' p99 "$p99" "from request to 202; to the answer $reply_p99 (outages included)"
+    printf '%-11s %10s   %s\n' p99 "$p99" "from request to 202; to the answer: half within $reply_p50, 99% within $reply_p99, outages included"
     printf '%-11s %10s   %s\n' blows "$(blows)" "$(blows_text)"
     printf '\n'
 }

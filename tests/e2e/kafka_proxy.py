@@ -1,135 +1,90 @@
-"""kafka_proxy - stands between a Kafka client and one broker, so that single Produce requests can be refused, lost or answered falsely.
+"""kafka_proxy - a broker's neighbour that lies: a TCP proxy which refuses, falsifies or holds back chosen Produce requests.
 
-Addresses in the broker's answers are rewritten to the proxy's, so that clients stay behind it. What happens to a Produce request
-is decided by `policy(number)`, number counting from 1 over all connections:
-  FORWARD             as if there were no proxy
-  REFUSE              not forwarded; answered with `error` together with the next answer of the broker on that connection
-  APPEND_THEN_REFUSE  forwarded; the broker's answer is replaced by `error`
-  SWALLOW             forwarded; its answer never reaches the client, and neither does anything after it on that connection
+    with KafkaProxy(stack.bootstrap()) as proxy:
+        refused = proxy.refuse(NOT_ENOUGH_REPLICAS, client="paybuf-worker-replies", times=1)
+        stack.start("worker-1", PAYBUF_KAFKA_BOOTSTRAP=proxy.address)
+        ... refused.used ...
+
+Clients stay with the proxy because the broker's own address is replaced by the proxy's in what the broker says about itself
+(Metadata, FindCoordinator, DescribeCluster). Everything else passes unread, answers in the order of their requests as Kafka
+promises. Two threads per connection.
 """
 import socket
 import struct
 import threading
+from collections import deque
 
-FORWARD, REFUSE, APPEND_THEN_REFUSE, SWALLOW = "forward", "refuse", "append then refuse", "swallow"
-PRODUCE = 0
-NOT_LEADER, NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND = 6, 19, 20
+from kafka_wire import read_frame
 
-
-def varint(value):
-    out = b""
-    while value > 0x7F:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
+NOT_LEADER, NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT = 6, 19, 20, 7
+PRODUCE, METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER = 0, 3, 10, 60
 
 
-class Reader:
-    def __init__(self, data):
-        self.data, self.at = data, 0
+class Rule:
+    """What happens to the next `times` Produce requests of clients whose id begins with `client`."""
 
-    def take(self, form):
-        value = struct.unpack_from(">" + form, self.data, self.at)[0]
-        self.at += struct.calcsize(">" + form)
-        return value
-
-    def varint(self):
-        value = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def text(self, flexible):
-        length = self.varint() - 1 if flexible else self.take("h")
-        if length < 0:
-            return None
-        self.at += length
-        return self.data[self.at - length:self.at]
-
-    def skip_bytes(self, flexible):
-        length = self.varint() - 1 if flexible else self.take("i")
-        self.at += max(length, 0)
-
-    def count(self, flexible):
-        return self.varint() - 1 if flexible else self.take("i")
-
-    def tags(self, flexible):
-        if flexible:
-            for _ in range(self.varint()):
-                self.varint()
-                self.at += self.varint()
-
-
-def partitions_of_produce(frame, version):
-    """[(topic, [partition])] of a Produce request, for its false answer."""
-    flexible = version >= 9
-    reader = Reader(frame)
-    reader.at = 8
-    reader.text(False)                          # client id: never compact
-    reader.tags(flexible)
-    reader.text(flexible)                       # transactional id
-    reader.take("h"), reader.take("i")          # acks, timeout
-    topics = []
-    for _ in range(reader.count(flexible)):
-        name, partitions = reader.text(flexible), []
-        for _ in range(reader.count(flexible)):
-            partitions.append(reader.take("i"))
-            reader.skip_bytes(flexible)
-            reader.tags(flexible)
-        reader.tags(flexible)
-        topics.append((name, partitions))
-    return topics
-
-
-def produce_answer(correlation, version, topics, error):
-    flexible = version >= 9
-    tag = b"\0" if flexible else b""
-    count = (lambda n: varint(n + 1)) if flexible else (lambda n: struct.pack(">i", n))
-    out = struct.pack(">i", correlation) + tag + count(len(topics))
-    for name, partitions in topics:
-        out += (varint(len(name) + 1) if flexible else struct.pack(">h", len(name))) + name + count(len(partitions))
-        for partition in partitions:
-            out += struct.pack(">ihqq", partition, error, -1, -1)
-            if version >= 5:
-                out += struct.pack(">q", -1)
-            if version >= 8:
-                out += count(0) + (varint(0) if flexible else struct.pack(">h", -1))
-            out += tag
-        out += tag
-    out += struct.pack(">i", 0) + tag
-    return struct.pack(">i", len(out)) + out
+    def __init__(self, action, error, client, times):
+        self.action, self.error, self.client, self.times = action, error, client, times
+        self.used = 0
+        self.begun = threading.Event()      # the first such request came
+        self.released = threading.Event()   # HOLD: it may go on
 
 
 class KafkaProxy:
-    def __init__(self, bootstrap, policy=lambda number: FORWARD, error=NOT_ENOUGH_REPLICAS):
-        host, port = bootstrap.rsplit(":", 1)
-        self.broker = (host, int(port))
-        self.policy, self.error = policy, error
-        self.lock = threading.Lock()
-        self.produced = 0
-        self.done = []                          # what was done to each Produce request
+    def __init__(self, broker):
+        host, port = broker.rsplit(":", 1)
+        self.broker = host, int(port)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
-        self.old = host.encode() + struct.pack(">i", int(port))
-        self.new = host.encode() + struct.pack(">i", self.port)
-        self.open = []
+        encoded = host.encode()
+        self.broker_says = encoded + struct.pack(">i", self.broker[1])
+        self.proxy_says = b"127.0.0.1" + struct.pack(">i", self.port)
+        assert len(self.broker_says) == len(self.proxy_says), "the broker must be reached as 127.0.0.1"
+        self.rules, self.lock, self.sockets = [], threading.Lock(), []
+        self.produced = 0                   # Produce requests that came
         threading.Thread(target=self.accept, daemon=True).start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    # --- what tests ask for ---
+
+    def refuse(self, error, client="", times=1):
+        """Answered with `error`, never given to the broker."""
+        return self.add(Rule("refuse", error, client, times))
+
+    def lie(self, error, client="", times=1):
+        """Given to the broker, which appends; then answered with `error`."""
+        return self.add(Rule("lie", error, client, times))
+
+    def hold(self, client="", times=1):
+        """Kept back until release(), and with it all that follows on the same connection."""
+        return self.add(Rule("hold", 0, client, times))
+
+    def add(self, rule):
+        with self.lock:
+            self.rules.append(rule)
+        return rule
+
+    def close(self):
+        """Ends every connection; nothing held back reaches the broker any more."""
         self.listener.close()
-        for one in self.open:
+        with self.lock:
+            sockets, self.sockets = self.sockets, []
+        for connection in sockets:
             try:
-                one.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+            connection.close()
+        for rule in self.rules:
+            rule.released.set()
+
+    # --- machinery ---
 
     def accept(self):
         while True:
@@ -138,93 +93,159 @@ class KafkaProxy:
             except OSError:
                 return
             try:
-                broker = socket.create_connection(self.broker, 5)
+                broker = socket.create_connection(self.broker, timeout=10)
             except OSError:
                 client.close()
                 continue
             broker.settimeout(None)
-            self.open += [client, broker]
-            pipe = Pipe(self, client, broker)
-            threading.Thread(target=pipe.to_broker, daemon=True).start()
-            threading.Thread(target=pipe.to_client, daemon=True).start()
+            for connection in (client, broker):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self.sockets += [client, broker]
+            Connection(self, client, broker).run()
+
+    def rule_for(self, client_id):
+        with self.lock:
+            self.produced += 1
+            for rule in self.rules:
+                if rule.used < rule.times and client_id.startswith(rule.client):
+                    rule.used += 1
+                    return rule
+        return None
 
 
-class Pipe:
-    """One connection, both directions."""
-
+class Connection:
     def __init__(self, proxy, client, broker):
         self.proxy, self.client, self.broker = proxy, client, broker
-        self.refused = []                       # answers that go out before the broker's next one
-        self.replaced = {}                      # correlation id -> the answer instead
-        self.swallow_from = None
+        self.lock = threading.Lock()
+        self.due = deque()                  # answers that the client waits for: [api or None, our own answer or None]
 
-    def frames(self, source):
-        buffer = b""
-        while True:
-            while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack(">i", buffer[:4])[0]:
-                size = struct.unpack(">i", buffer[:4])[0]
-                yield buffer[4:4 + size]
-                buffer = buffer[4 + size:]
+    def run(self):
+        for pump in (self.requests, self.answers):
+            threading.Thread(target=self.guarded, args=(pump,), daemon=True).start()
+
+    def guarded(self, pump):
+        try:
+            pump()
+        except (OSError, ConnectionError):
+            pass
+        for end in (self.client, self.broker):
             try:
-                piece = source.recv(1 << 20)
-            except OSError:
-                piece = b""
-            if not piece:
-                return
-            buffer += piece
-
-    def to_broker(self):
-        for frame in self.frames(self.client):
-            if not self.decide(frame):
-                continue
-            try:
-                self.broker.sendall(struct.pack(">i", len(frame)) + frame)
-            except OSError:
-                break
-        self.end()
-
-    def decide(self, frame):
-        """Whether the frame goes on to the broker."""
-        key, version, correlation = struct.unpack(">hhi", frame[:8])
-        if key != PRODUCE:
-            return True
-        with self.proxy.lock:
-            self.proxy.produced += 1
-            fate = self.proxy.policy(self.proxy.produced)
-            self.proxy.done.append(fate)
-            if fate == FORWARD:
-                return True
-            if fate == SWALLOW:
-                self.swallow_from = correlation if self.swallow_from is None else self.swallow_from
-                return True
-            answer = produce_answer(correlation, version, partitions_of_produce(frame, version), self.proxy.error)
-            if fate == REFUSE:
-                self.refused.append(answer)
-                return False
-            self.replaced[correlation] = answer
-            return True
-
-    def to_client(self):
-        for frame in self.frames(self.broker):
-            correlation = struct.unpack(">i", frame[:4])[0]
-            with self.proxy.lock:
-                if self.swallow_from is not None and correlation >= self.swallow_from:
-                    continue
-                answer = self.replaced.pop(correlation, None)
-                if answer is None:
-                    frame = frame.replace(self.proxy.old, self.proxy.new)
-                    answer = struct.pack(">i", len(frame)) + frame
-                answer = b"".join(self.refused) + answer
-                self.refused.clear()
-            try:
-                self.client.sendall(answer)
-            except OSError:
-                break
-        self.end()
-
-    def end(self):
-        for one in (self.client, self.broker):
-            try:
-                one.shutdown(socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def requests(self):
+        while True:
+            frame = read_frame(self.client)
+            api, version, correlation, length = struct.unpack(">hhih", frame[:10])
+            client_id = frame[10:10 + max(length, 0)].decode()
+            rule = self.proxy.rule_for(client_id) if api == PRODUCE else None
+            own = None
+            if rule:
+                rule.begun.set()
+                if rule.action == "hold":
+                    rule.released.wait()
+                else:
+                    own = produce_answer(version, correlation, produced_partitions(version, frame[10 + max(length, 0):]), rule.error)
+            forward = not rule or rule.action != "refuse"
+            with self.lock:
+                self.due.append([api if forward else None, own])
+                self.flush_own()
+            if forward:
+                self.broker.sendall(struct.pack(">i", len(frame)) + frame)
+
+    def answers(self):
+        while True:
+            frame = read_frame(self.broker)
+            with self.lock:
+                api, own = self.due.popleft()
+                if own is not None:
+                    frame = own
+                elif api in (METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER):
+                    frame = frame.replace(self.proxy.broker_says, self.proxy.proxy_says)
+                self.client.sendall(struct.pack(">i", len(frame)) + frame)
+                self.flush_own()
+
+    def flush_own(self):
+        """Answers that needn't wait for the broker, as far as it is their turn."""
+        while self.due and self.due[0][0] is None:
+            frame = self.due.popleft()[1]
+            self.client.sendall(struct.pack(">i", len(frame)) + frame)
+
+
+# --- the Produce request and its answer, versions 3 to 12; from 9 on with compact forms and tagged fields ---
+
+class Bytes:
+    def __init__(self, data, compact):
+        self.data, self.at, self.compact = data, 0, compact
+
+    def take(self, size):
+        self.at += size
+        return self.data[self.at - size:self.at]
+
+    def number(self, form):
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def varint(self):
+        value = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    def length(self, form):
+        return self.varint() - 1 if self.compact else self.number(form)
+
+    def text(self):
+        return self.take(max(self.length(">h"), 0))
+
+    def skip_bytes(self):
+        self.at += max(self.length(">i"), 0)
+
+    def tags(self):
+        if self.compact:
+            for _ in range(self.varint()):
+                self.varint()
+                self.take(self.varint())
+
+
+def produced_partitions(version, body):
+    """[(topic, [partition, ...]), ...]"""
+    data = Bytes(body, version >= 9)
+    data.tags()
+    data.text()                             # transactional id
+    data.number(">h")                       # acks
+    data.number(">i")                       # timeout
+    topics = []
+    for _ in range(data.length(">i")):
+        name, partitions = data.text(), []
+        for _ in range(data.length(">i")):
+            partitions.append(data.number(">i"))
+            data.skip_bytes()
+            data.tags()
+        data.tags()
+        topics.append((name, partitions))
+    return topics
+
+
+def produce_answer(version, correlation, topics, error):
+    compact = version >= 9
+    tags = b"\0" if compact else b""
+
+    def count(n):
+        return bytes([n + 1]) if compact else struct.pack(">i", n)      # a handful at most
+
+    answer = struct.pack(">i", correlation) + tags + count(len(topics))
+    for name, partitions in topics:
+        answer += (bytes([len(name) + 1]) if compact else struct.pack(">h", len(name))) + name + count(len(partitions))
+        for partition in partitions:
+            answer += struct.pack(">ihqq", partition, error, -1, -1)
+            answer += struct.pack(">q", -1) if version >= 5 else b""    # log start
+            answer += count(0) if version >= 8 else b""                 # errors by record
+            answer += (b"\0" if compact else struct.pack(">h", -1)) if version >= 8 else b""
+            answer += tags
+        answer += tags
+    return answer + struct.pack(">i", 0) + tags

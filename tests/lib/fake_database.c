@@ -1,4 +1,5 @@
 #include "fake_database.h"
+#include "fake_database_private.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -8,20 +9,19 @@
 /* Client and server are separate: an unread COMMIT result doesn't hold the server up for longer than this. */
 #define COMMIT_RUNS_ALONE_AFTER_US 50000
 
-static void *must(void *memory) {
+void *fake_must(void *memory) {
     assert(memory != NULL);
     return memory;
 }
 
-static void *copy_of(const void *from, size_t size) {
-    void *copy = must(malloc(size + 1));
+void *fake_copy(const void *from, size_t size) {
+    void *copy = fake_must(malloc(size + 1));
     if (size > 0) memcpy(copy, from, size);
     return copy;
 }
 
-/* One more element at the end of an array that is grown by one each time: small tables, simple code. */
-static void *grow(void *array, uint32_t *count, size_t size) {
-    array = must(realloc(array, (*count + 1) * size));
+void *fake_grow(void *array, uint32_t *count, size_t size) {
+    array = fake_must(realloc(array, (*count + 1) * size));
     memset((char *)array + *count * size, 0, size);
     (*count)++;
     return array;
@@ -50,14 +50,14 @@ static void free_rows(struct fake_tables *tables) {
 
 static void copy_rows(const struct fake_tables *from, struct fake_tables *to) {
     *to = *from;
-    to->accounts = copy_of(from->accounts, from->account_count * sizeof *from->accounts);
-    to->adjustments = copy_of(from->adjustments, from->adjustment_count * sizeof *from->adjustments);
-    to->payments = copy_of(from->payments, from->payment_count * sizeof *from->payments);
-    to->refusals = copy_of(from->refusals, from->refusal_count * sizeof *from->refusals);
+    to->accounts = fake_copy(from->accounts, from->account_count * sizeof *from->accounts);
+    to->adjustments = fake_copy(from->adjustments, from->adjustment_count * sizeof *from->adjustments);
+    to->payments = fake_copy(from->payments, from->payment_count * sizeof *from->payments);
+    to->refusals = fake_copy(from->refusals, from->refusal_count * sizeof *from->refusals);
 }
 
 struct fake_tables *fake_database_copy(const struct fake_database *database) {
-    struct fake_tables *copy = must(malloc(sizeof *copy));
+    struct fake_tables *copy = fake_must(malloc(sizeof *copy));
     copy_rows(&database->tables, copy);
     return copy;
 }
@@ -78,7 +78,7 @@ void fake_database_add_lane(struct fake_database *database, int32_t partition) {
     lane->row.log_generation = 1;
 }
 
-static uint32_t find_lane(const struct fake_tables *tables, int32_t partition) {
+uint32_t fake_tables_find_lane(const struct fake_tables *tables, int32_t partition) {
     for (uint32_t i = 0; i < tables->lane_count; i++) {
         if (tables->lanes[i].row.partition == partition) return i;
     }
@@ -86,11 +86,11 @@ static uint32_t find_lane(const struct fake_tables *tables, int32_t partition) {
 }
 
 struct fake_lane *fake_database_lane(struct fake_database *database, int32_t partition) {
-    uint32_t index = find_lane(&database->tables, partition);
+    uint32_t index = fake_tables_find_lane(&database->tables, partition);
     return index == UINT32_MAX ? NULL : &database->tables.lanes[index];
 }
 
-static uint32_t find_account(const struct fake_tables *tables, const char *tenant, const char *account_id) {
+uint32_t fake_tables_find_account(const struct fake_tables *tables, const char *tenant, const char *account_id) {
     for (uint32_t i = 0; i < tables->account_count; i++) {
         if (strcmp(tables->accounts[i].tenant, tenant) == 0 && strcmp(tables->accounts[i].account_id, account_id) == 0) return i;
     }
@@ -98,7 +98,7 @@ static uint32_t find_account(const struct fake_tables *tables, const char *tenan
 }
 
 struct pay_account *fake_database_account(struct fake_database *database, const char *tenant, const char *account_id) {
-    uint32_t index = find_account(&database->tables, tenant, account_id);
+    uint32_t index = fake_tables_find_account(&database->tables, tenant, account_id);
     return index == UINT32_MAX ? NULL : &database->tables.accounts[index];
 }
 
@@ -119,7 +119,7 @@ const struct fake_refusal *fake_database_refusal(const struct fake_tables *table
 }
 
 static void add_adjustment(struct fake_tables *tables, const struct pay_account *account, const char *kind, int64_t amount_minor) {
-    tables->adjustments = grow(tables->adjustments, &tables->adjustment_count, sizeof *tables->adjustments);
+    tables->adjustments = fake_grow(tables->adjustments, &tables->adjustment_count, sizeof *tables->adjustments);
     struct fake_adjustment *row = &tables->adjustments[tables->adjustment_count - 1];
     snprintf(row->tenant, sizeof row->tenant, "%s", account->tenant);
     snprintf(row->account_id, sizeof row->account_id, "%s", account->account_id);
@@ -131,9 +131,9 @@ static void add_adjustment(struct fake_tables *tables, const struct pay_account 
 void fake_database_open_account(struct fake_database *database, const char *tenant, const char *account_id, const char *currency,
                                 int64_t opening_minor, int64_t floor_minor) {
     struct fake_tables *tables = &database->tables;
-    assert(find_account(tables, tenant, account_id) == UINT32_MAX);
-    tables->accounts = grow(tables->accounts, &tables->account_count, sizeof *tables->accounts);
-    database->account_locks = must(realloc(database->account_locks, tables->account_count * sizeof *database->account_locks));
+    assert(fake_tables_find_account(tables, tenant, account_id) == UINT32_MAX);
+    tables->accounts = fake_grow(tables->accounts, &tables->account_count, sizeof *tables->accounts);
+    database->account_locks = fake_must(realloc(database->account_locks, tables->account_count * sizeof *database->account_locks));
     database->account_locks[tables->account_count - 1] = 0;
     struct pay_account *account = &tables->accounts[tables->account_count - 1];
     snprintf(account->tenant, sizeof account->tenant, "%s", tenant);
@@ -162,55 +162,21 @@ void fake_database_adjust(struct fake_database *database, const char *tenant, co
     add_adjustment(&database->tables, account, kind, amount_minor);
 }
 
-/* ---- transactions ---- */
+/* ---- connections ---- */
 
-static struct fake_connection *find_connection(struct fake_database *database, uint32_t id) {
+struct fake_connection *fake_connection_find(struct fake_database *database, uint32_t id) {
     for (uint32_t i = 0; i < FAKE_CONNECTIONS_MAX; i++) {
         if (database->connections[i].id == id) return &database->connections[i];
     }
     return NULL;
 }
 
-static void release_locks(struct fake_database *database, const struct fake_connection *connection) {
-    for (uint32_t i = 0; i < database->tables.lane_count; i++) {
-        if (database->lane_locks[i] == connection->id) database->lane_locks[i] = 0;
-    }
-    for (uint32_t i = 0; i < database->tables.account_count; i++) {
-        if (database->account_locks[i] == connection->id) database->account_locks[i] = 0;
-    }
-}
-
-static void free_transaction(struct fake_transaction *transaction) {
-    free(transaction->order_keys);
-    free(transaction->account_keys);
-    free(transaction->accounts);
-    free(transaction->known);
-    free(transaction->known_order);
-    free(transaction->inserts);
-    free(transaction->refusals);
-    free(transaction->updates);
-    memset(transaction, 0, sizeof *transaction);
-}
-
-void fake_transaction_forget(struct fake_connection *connection) {
-    free_transaction(&connection->transaction);
-}
-
-void fake_transaction_roll_back(struct fake_database *database, struct fake_connection *connection, enum pay_move failure, const char *code) {
-    struct fake_transaction *transaction = &connection->transaction;
-    release_locks(database, connection);
-    transaction->waits_for = 0;
-    transaction->failure = failure;
-    snprintf(transaction->failure_code, sizeof transaction->failure_code, "%s", code);
-    transaction->state = failure == PAY_OK ? TRANSACTION_NONE : TRANSACTION_FAILED;
-}
-
 /* The server ends the connection: its transaction with it. */
 static void end_connection(struct fake_database *database, struct fake_connection *connection) {
-    release_locks(database, connection);
+    fake_transaction_release(database, connection);
     connection->ended = true;
     if (connection->client_gone) {
-        free_transaction(&connection->transaction);
+        fake_transaction_free(&connection->transaction);
         connection->id = 0;
     } else {
         connection->transaction.state = TRANSACTION_NONE;
@@ -219,7 +185,7 @@ static void end_connection(struct fake_database *database, struct fake_connectio
 
 struct fake_connection *fake_connection_open(struct fake_database *database, uint32_t worker) {
     if (database->down) return NULL;
-    struct fake_connection *connection = find_connection(database, 0);
+    struct fake_connection *connection = fake_connection_find(database, 0);
     assert(connection != NULL && "more connections than FAKE_CONNECTIONS_MAX");
     memset(connection, 0, sizeof *connection);
     connection->id = ++database->connections_made;
@@ -237,284 +203,12 @@ void fake_connection_drop(struct fake_database *database, struct fake_connection
     end_connection(database, connection);
 }
 
-static void complain_about_order(struct fake_database *database, const struct pay_batch *batch, const struct pay_fence *fences, uint32_t fence_count) {
-    for (uint32_t i = 1; i < fence_count; i++) {
-        if (fences[i - 1].partition >= fences[i].partition) fault_complain(&database->complaints, "settle_begin: fences are not in partition order");
-    }
-    for (uint32_t i = 1; batch != NULL && i < batch->account_count; i++) {
-        const struct pay_account *a = &batch->accounts[i - 1], *b = &batch->accounts[i];
-        if (pay_tenant_id_compare(a->tenant, a->account_id, b->tenant, b->account_id) >= 0) fault_complain(&database->complaints, "settle_begin: accounts are not in lock order");
-    }
-}
-
-static struct fake_key *copy_order_keys(const struct pay_batch *batch) {
-    struct fake_key *keys = must(calloc(batch->order_count + 1, sizeof *keys));
-    for (uint32_t i = 0; i < batch->order_count; i++) {
-        snprintf(keys[i].tenant, sizeof keys[i].tenant, "%s", batch->orders[i].tenant);
-        snprintf(keys[i].id, sizeof keys[i].id, "%s", batch->orders[i].order_id);
-    }
-    return keys;
-}
-
-static struct fake_key *copy_account_keys(const struct pay_batch *batch) {
-    struct fake_key *keys = must(calloc(batch->account_count + 1, sizeof *keys));
-    for (uint32_t i = 0; i < batch->account_count; i++) {
-        snprintf(keys[i].tenant, sizeof keys[i].tenant, "%s", batch->accounts[i].tenant);
-        snprintf(keys[i].id, sizeof keys[i].id, "%s", batch->accounts[i].account_id);
-    }
-    return keys;
-}
-
-void fake_transaction_begin(struct fake_database *database, struct fake_connection *connection, const struct pay_batch *batch,
-                            const struct pay_fence *fences, uint32_t fence_count) {
-    struct fake_transaction *transaction = &connection->transaction;
-    assert(transaction->state == TRANSACTION_NONE && fence_count > 0 && fence_count <= FAKE_LANES_MAX);
-    complain_about_order(database, batch, fences, fence_count);
-    free_transaction(transaction);
-    transaction->state = TRANSACTION_LOCKING;
-    transaction->began_us = database->clock->now_us;
-    transaction->due_us = database->clock->now_us + database->latency_ms * 1000;
-    memcpy(transaction->fences, fences, fence_count * sizeof *fences);
-    transaction->fence_count = fence_count;
-    if (batch == NULL) return;
-    transaction->order_count = batch->order_count;
-    transaction->order_keys = copy_order_keys(batch);
-    transaction->account_count = batch->account_count;
-    transaction->account_keys = copy_account_keys(batch);
-}
-
-/* Whether waiting for `holder` would close a circle. */
-static bool is_deadlock(struct fake_database *database, uint32_t id, uint32_t holder) {
-    for (uint32_t steps = 0; steps < FAKE_CONNECTIONS_MAX; steps++) {
-        if (holder == id) return true;
-        const struct fake_connection *connection = holder == 0 ? NULL : find_connection(database, holder);
-        if (connection == NULL || connection->transaction.state != TRANSACTION_LOCKING) return false;
-        holder = connection->transaction.waits_for;
-        if (holder == 0) return false;
-    }
-    return false;
-}
-
-/* Takes the lock, or waits (false). */
-static bool take_lock(struct fake_database *database, struct fake_connection *connection, uint32_t *lock) {
-    struct fake_transaction *transaction = &connection->transaction;
-    if (*lock == 0 || *lock == connection->id) {
-        *lock = connection->id;
-        transaction->waits_for = 0;
-        return true;
-    }
-    if (transaction->waits_for == 0) transaction->waits_since_us = database->clock->now_us;
-    transaction->waits_for = *lock;
-    if (is_deadlock(database, connection->id, *lock)) {
-        fake_transaction_roll_back(database, connection, PAY_REDO, "40P01");
-    } else if (database->clock->now_us - transaction->waits_since_us >= database->lock_timeout_ms * 1000) {
-        fake_transaction_roll_back(database, connection, PAY_REDO, "55P03");
-    }
-    return false;
-}
-
-static bool fence_holds(const struct pay_fence *fence, const struct pay_lane_row *row) {
-    return memcmp(fence->owner, row->owner, PAY_OWNER_SIZE) == 0 && fence->owner_epoch == row->owner_epoch && fence->processed_before == row->next_offset;
-}
-
-/* Owner, epoch and P of every partition, by the rows as they are now that they are locked. */
-static bool compare_fences(struct fake_database *database, struct fake_connection *connection) {
-    struct fake_transaction *transaction = &connection->transaction;
-    const struct fake_tables *tables = &database->tables;
-    bool all = true;
-    for (uint32_t i = 0; i < transaction->fence_count; i++) {
-        uint32_t lane = find_lane(tables, transaction->fences[i].partition);
-        transaction->fences[i].lost = lane == UINT32_MAX || !fence_holds(&transaction->fences[i], &tables->lanes[lane].row);
-        if (transaction->fences[i].lost) all = false;
-    }
-    if (!all) {
-        fake_transaction_roll_back(database, connection, PAY_FENCED, "");
-        return false;
-    }
-    if (tables->ledger.halted || tables->ledger.incarnation_us != database->server_started_us) {
-        fake_transaction_roll_back(database, connection, PAY_HALTED, "");
-        return false;
-    }
-    return true;
-}
-
-static bool lock_fences(struct fake_database *database, struct fake_connection *connection) {
-    struct fake_transaction *transaction = &connection->transaction;
-    if (transaction->fences_locked == transaction->fence_count) return true;
-    while (transaction->fences_locked < transaction->fence_count) {
-        uint32_t lane = find_lane(&database->tables, transaction->fences[transaction->fences_locked].partition);
-        if (lane != UINT32_MAX && !take_lock(database, connection, &database->lane_locks[lane])) return false;
-        transaction->fences_locked++;
-    }
-    return compare_fences(database, connection);
-}
-
-static bool lock_accounts(struct fake_database *database, struct fake_connection *connection) {
-    struct fake_transaction *transaction = &connection->transaction;
-    while (transaction->accounts_locked < transaction->account_count) {
-        const struct fake_key *key = &transaction->account_keys[transaction->accounts_locked];
-        uint32_t account = find_account(&database->tables, key->tenant, key->id);
-        if (account != UINT32_MAX && !take_lock(database, connection, &database->account_locks[account])) return false;
-        transaction->accounts_locked++;
-    }
-    return true;
-}
-
-static void read_accounts(const struct fake_database *database, struct fake_transaction *transaction) {
-    transaction->accounts = must(calloc(transaction->account_count + 1, sizeof *transaction->accounts));
-    for (uint32_t i = 0; i < transaction->account_count; i++) {
-        uint32_t account = find_account(&database->tables, transaction->account_keys[i].tenant, transaction->account_keys[i].id);
-        if (account == UINT32_MAX) continue;
-        transaction->accounts[i] = database->tables.accounts[account];
-        transaction->accounts[i].row_handle = account + 1;
-    }
-}
-
-static void read_known(const struct fake_database *database, struct fake_transaction *transaction) {
-    const struct fake_tables *tables = &database->tables;
-    transaction->known = must(calloc(tables->payment_count + 1, sizeof *transaction->known));
-    transaction->known_order = must(calloc(tables->payment_count + 1, sizeof *transaction->known_order));
-    for (uint32_t i = 0; i < transaction->order_count; i++) {
-        for (uint32_t row = 0; row < tables->payment_count; row++) {
-            if (strcmp(tables->payments[row].order_id, transaction->order_keys[i].id) != 0 || strcmp(tables->payments[row].tenant, transaction->order_keys[i].tenant) != 0) continue;
-            transaction->known[transaction->known_count] = tables->payments[row];
-            transaction->known_order[transaction->known_count++] = i;
-        }
-    }
-    transaction->read_no = database->commit_count;
-}
-
-static void run_first_half(struct fake_database *database, struct fake_connection *connection) {
-    struct fake_transaction *transaction = &connection->transaction;
-    if (!lock_fences(database, connection) || !lock_accounts(database, connection)) return;
-    read_accounts(database, transaction);
-    read_known(database, transaction);
-    transaction->state = TRANSACTION_READY;
-    transaction->ready_us = database->clock->now_us;
-}
-
-static int compare_payment_keys(const struct fake_payment *a, const struct fake_payment *b) {
-    int order = pay_tenant_id_compare(a->tenant, a->order_id, b->tenant, b->order_id);
-    return order != 0 ? order : (a->decision.attempt > b->decision.attempt) - (a->decision.attempt < b->decision.attempt);
-}
-
-static void copy_inserts(struct fake_database *database, struct fake_transaction *transaction, const struct pay_batch *batch) {
-    transaction->insert_count = batch->insert_count;
-    transaction->inserts = must(calloc(batch->insert_count + 1, sizeof *transaction->inserts));
-    for (uint32_t i = 0; i < batch->insert_count; i++) {
-        const struct pay_request *request = &batch->records[batch->inserts[i].record].request;
-        struct fake_payment *row = &transaction->inserts[i];
-        snprintf(row->tenant, sizeof row->tenant, "%s", request->tenant);
-        snprintf(row->order_id, sizeof row->order_id, "%s", request->order_id);
-        row->decision = *batch->inserts[i].decision;
-        row->decision.next = NULL;
-        if (i > 0 && compare_payment_keys(row - 1, row) >= 0) fault_complain(&database->complaints, "settle_write: inserts are not in primary key order");
-    }
-}
-
-static void copy_updates(struct fake_transaction *transaction, const struct pay_batch *batch) {
-    transaction->updates = must(calloc(batch->account_count + 1, sizeof *transaction->updates));
-    for (uint32_t i = 0; i < batch->account_count; i++) {
-        if (batch->accounts[i].changed) transaction->updates[transaction->update_count++] = batch->accounts[i];
-    }
-}
-
-void fake_transaction_write(struct fake_database *database, struct fake_connection *connection, const struct pay_batch *batch) {
-    struct fake_transaction *transaction = &connection->transaction;
-    assert(transaction->state == TRANSACTION_READY);
-    transaction->state = TRANSACTION_WRITING;
-    transaction->due_us = database->clock->now_us + database->latency_ms * 1000;
-    if (batch == NULL) return;
-    copy_inserts(database, transaction, batch);
-    copy_updates(transaction, batch);
-    transaction->refusal_count = batch->refusal_count;
-    transaction->refusals = copy_of(batch->refusals, batch->refusal_count * sizeof *batch->refusals);
-}
-
-/* Why the second half can't be: NULL when it can. */
-static const char *find_violation(const struct fake_database *database, const struct fake_connection *connection) {
-    const struct fake_transaction *transaction = &connection->transaction;
-    for (uint32_t i = 0; i < transaction->insert_count; i++) {
-        const struct fake_payment *row = &transaction->inserts[i];
-        if (database->poison_order != NULL && strcmp(row->order_id, database->poison_order) == 0) return "22003";
-        if (fake_database_payment(&database->tables, row->tenant, row->order_id, row->decision.attempt) != NULL) return "23505";
-    }
-    for (uint32_t i = 0; i < transaction->refusal_count; i++) {
-        if (fake_database_refusal(&database->tables, &transaction->refusals[i].position) != NULL) return "23505";
-    }
-    for (uint32_t i = 0; i < transaction->update_count; i++) {
-        uint64_t handle = transaction->updates[i].row_handle;
-        if (handle == 0 || handle > database->tables.account_count || database->account_locks[handle - 1] != connection->id) return "P0001";
-    }
-    return NULL;
-}
-
-static void write_lanes(struct fake_database *database, const struct fake_transaction *transaction) {
-    for (uint32_t i = 0; i < transaction->fence_count; i++) {
-        const struct pay_fence *fence = &transaction->fences[i];
-        struct pay_lane_row *row = &fake_database_lane(database, fence->partition)->row;
-        if (row->halted != PAY_HALT_NONE) fault_complain(&database->complaints, "settle: partition %d was settled although it is halted", fence->partition);
-        row->next_offset = fence->processed_after;
-        row->anchor = fence->anchor;
-        row->replied_offset = fence->replied_offset;
-        row->reply_position = fence->reply_position;
-    }
-}
-
-static void write_rows(struct fake_database *database, const struct fake_transaction *transaction) {
-    struct fake_tables *tables = &database->tables;
-    for (uint32_t i = 0; i < transaction->insert_count; i++) {
-        tables->payments = grow(tables->payments, &tables->payment_count, sizeof *tables->payments);
-        tables->payments[tables->payment_count - 1] = transaction->inserts[i];
-        tables->payments[tables->payment_count - 1].commit_no = database->commit_count;
-    }
-    for (uint32_t i = 0; i < transaction->refusal_count; i++) {
-        tables->refusals = grow(tables->refusals, &tables->refusal_count, sizeof *tables->refusals);
-        tables->refusals[tables->refusal_count - 1] = (struct fake_refusal){ transaction->refusals[i], database->commit_count };
-    }
-    for (uint32_t i = 0; i < transaction->update_count; i++) {
-        struct pay_account *account = &tables->accounts[transaction->updates[i].row_handle - 1];
-        account->balance_minor = transaction->updates[i].balance_minor;
-        account->version = transaction->updates[i].version;
-    }
-}
-
-static const struct fake_commit *log_commit(struct fake_database *database, const struct fake_connection *connection) {
-    const struct fake_transaction *transaction = &connection->transaction;
-    if (database->commit_log_count == database->commit_log_capacity) {
-        database->commit_log_capacity = database->commit_log_capacity == 0 ? 64 : 2 * database->commit_log_capacity;
-        database->commits = must(realloc(database->commits, database->commit_log_capacity * sizeof *database->commits));
-    }
-    struct fake_commit *commit = &database->commits[database->commit_log_count++];
-    *commit = (struct fake_commit){ .number = database->commit_count, .read_no = transaction->read_no, .at_us = database->clock->now_us,
-                                    .worker = connection->worker, .fence_count = transaction->fence_count };
-    memcpy(commit->fences, transaction->fences, transaction->fence_count * sizeof transaction->fences[0]);
-    return commit;
-}
-
-void fake_transaction_commit(struct fake_database *database, struct fake_connection *connection) {
-    struct fake_transaction *transaction = &connection->transaction;
-    assert(transaction->state == TRANSACTION_WRITING);
-    const char *violation = find_violation(database, connection);
-    if (violation != NULL) {
-        fake_transaction_roll_back(database, connection, violation[0] == '2' && violation[1] == '2' ? PAY_SPLIT : PAY_REDO, violation);
-    } else {
-        database->commit_count++;
-        write_lanes(database, transaction);
-        write_rows(database, transaction);
-        const struct fake_commit *commit = log_commit(database, connection);
-        release_locks(database, connection);
-        transaction->state = TRANSACTION_COMMITTED;
-        if (database->on_commit != NULL) database->on_commit(database->argument, commit);
-    }
-}
-
 /* ---- the server's own time ---- */
 
 static void run_connection(struct fake_database *database, struct fake_connection *connection) {
     struct fake_transaction *transaction = &connection->transaction;
     int64_t now = database->clock->now_us;
-    if (transaction->state == TRANSACTION_LOCKING && now >= transaction->due_us) run_first_half(database, connection);
+    if (transaction->state == TRANSACTION_LOCKING && now >= transaction->due_us) fake_transaction_run_first_half(database, connection);
     if (transaction->state == TRANSACTION_READY && now - transaction->ready_us >= database->idle_timeout_ms * 1000) {
         end_connection(database, connection);
         return;
@@ -584,7 +278,7 @@ void fake_database_put_back(struct fake_database *database, const struct fake_ta
 }
 
 void fake_database_free(struct fake_database *database) {
-    for (uint32_t i = 0; i < FAKE_CONNECTIONS_MAX; i++) free_transaction(&database->connections[i].transaction);
+    for (uint32_t i = 0; i < FAKE_CONNECTIONS_MAX; i++) fake_transaction_free(&database->connections[i].transaction);
     free_rows(&database->tables);
     free(database->account_locks);
     free(database->commits);

@@ -60,6 +60,11 @@ bool history_judge_complete(struct history *history);
 /* A reader from 0 has taken the reply of every request of this partition. Cheap: reads only what is new since the last call. */
 bool history_all_answered(struct history *history, int32_t partition);
 
+/* The request at a position; NULL: there is none. */
+const struct fake_record *history_request_at(const struct history *history, int32_t partition, int64_t offset);
+/* history_books.c: the tables' part of the judgement. */
+void history_judge_books(struct history *history);
+
 void history_violate(struct history *history, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void history_print(const struct history *history);
 
