@@ -4,7 +4,7 @@
 # build PRESET: configure and compile; the whole output goes to a log, warnings and errors to the screen.
 build() {
     local preset=$1 log=$run_dir/log/build-$1.log
-    with_lock "build-$preset" build_locked "$preset" "$log"
+    with_lock "build-$preset" build_locked "$preset" "$log" || exit 1
 }
 
 build_locked() {
