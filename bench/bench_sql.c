@@ -31,13 +31,11 @@ enum mode { BARE, ADAPTER, REPEATS };
 static const char *const mode_names[MODES] = {"bare", "adapter", "repeats"};
 
 static struct {
-    int64_t batches, batch_size, accounts;      /* batches per mode */
+    int64_t batches, batch_size, accounts; /* batches per mode */
     bool random_ids;
 } options = {.batches = 150, .batch_size = 2000, .accounts = 100000};
 
-static struct {
-    int64_t records, busy_us, backend_us;
-} measured[MODES];
+static struct { int64_t records, busy_us, backend_us; } measured[MODES];
 
 static void die(const char *what, const struct pay_error *error) {
     fprintf(stderr, "bench_sql: %s: %s %s\n", what, error->code, error->text);
@@ -58,7 +56,8 @@ static uint64_t random_next(void) {
 /* 36 characters, like a UUIDv7: time-ordered, or (random_ids) like a UUIDv4. */
 static void write_order_id(char *text, uint64_t number) {
     uint64_t high = options.random_ids ? number * 0x9e3779b97f4a7c15u : number;
-    snprintf(text, PAY_ID_MAX + 1, "%08x-%04x-7000-8000-%012x", (unsigned)(high >> 32), (unsigned)(high >> 16 & 0xffff), (unsigned)(high & 0xffff));
+    snprintf(text, PAY_ID_MAX + 1, "%08x-%04x-7000-8000-%012x", (unsigned)(high >> 32), (unsigned)(high >> 16 & 0xffff),
+             (unsigned)(high & 0xffff));
 }
 
 static int64_t next_offset[LANES];
@@ -71,12 +70,14 @@ static void fill(struct pay_batch *batch, uint32_t repeats_percent) {
         int32_t lane = (int32_t)(i % LANES);
         bool repeat = order_number > 100000 && random_next() % 100 < repeats_percent;
         uint64_t number = repeat ? order_number - 1 - random_next() % 100000 : order_number++;
-        *record = (struct pay_record){.position = {1, lane, next_offset[lane]++}, .timestamp_ms = 1700000000000, .crc32c = 1};
+        *record =
+            (struct pay_record){.position = {1, lane, next_offset[lane]++}, .timestamp_ms = 1700000000000, .crc32c = 1};
         snprintf(record->tenant, sizeof record->tenant, "default");
         snprintf(request->tenant, sizeof request->tenant, "default");
         write_order_id(request->order_id, number);
         /* By the number: a repeated order has the same fields. */
-        snprintf(request->account_id, sizeof request->account_id, "account-%07llu", (unsigned long long)(number * 0x9e3779b97f4a7c15u >> 16) % (unsigned long long)options.accounts);
+        snprintf(request->account_id, sizeof request->account_id, "account-%07llu",
+                 (unsigned long long)(number * 0x9e3779b97f4a7c15u >> 16) % (unsigned long long)options.accounts);
         snprintf(request->currency, sizeof request->currency, "EUR");
         request->attempt = 1;
         request->amount_minor = 1 + (int64_t)(number % 1000);
@@ -99,7 +100,9 @@ static void claim_lanes(struct lanes *lanes) {
     bool missing;
     memcpy(lanes->owner, "bench", 5);
     for (int32_t lane = 0; lane < LANES; lane++)
-        if (lanes->ledger->ops->claim(lanes->ledger, lane, lanes->owner, &lanes->rows[lane], &missing, &error) != PAY_OK) die("claim", &error);
+        if (lanes->ledger->ops->claim(lanes->ledger, lane, lanes->owner, &lanes->rows[lane], &missing, &error) !=
+            PAY_OK)
+            die("claim", &error);
 }
 
 static void make_fences(struct lanes *lanes) {
@@ -134,7 +137,8 @@ static void settle_by_adapter(struct lanes *lanes, struct pay_batch *batch) {
     struct pay_error error;
     int64_t decided_at_us;
     pay_batch_prepare(batch);
-    if (lanes->ledger->ops->settle_begin(lanes->ledger, batch, lanes->fences, LANES, &error) != PAY_OK) die("begin", &error);
+    if (lanes->ledger->ops->settle_begin(lanes->ledger, batch, lanes->fences, LANES, &error) != PAY_OK)
+        die("begin", &error);
     wait_for(lanes->ledger, PAY_SETTLE_READ, &decided_at_us);
     pay_batch_decide(batch, decided_at_us);
     if (lanes->ledger->ops->settle_write(lanes->ledger, &error) != PAY_OK) die("write", &error);
@@ -151,7 +155,11 @@ static void bind(struct pay_pg_args *args, const struct pay_pg_array *arrays, in
 
 static void begin_arrays(struct pay_pg_array *arrays, const char *elements) {
     for (int i = 0; elements[i] != '\0'; i++)
-        pay_pg_array_begin(&arrays[i], elements[i] == 't' ? PAY_PG_TEXT : elements[i] == '4' ? PAY_PG_INT4 : elements[i] == 'b' ? PAY_PG_BYTEA : elements[i] == 'r' ? PAY_PG_TID : PAY_PG_INT8);
+        pay_pg_array_begin(&arrays[i], elements[i] == 't'   ? PAY_PG_TEXT
+                                       : elements[i] == '4' ? PAY_PG_INT4
+                                       : elements[i] == 'b' ? PAY_PG_BYTEA
+                                       : elements[i] == 'r' ? PAY_PG_TID
+                                                            : PAY_PG_INT8);
 }
 
 /* Everything that is known before the first half; balances are made up: nobody looks at them. */
@@ -162,8 +170,9 @@ static void make_arrays(const struct lanes *lanes, struct pay_batch *batch) {
         const struct pay_fence *fence = &lanes->fences[i];
         pay_pg_array_int4(&fence_arrays[0], fence->partition);
         pay_pg_array_bytea(&fence_arrays[1], fence->owner, PAY_OWNER_SIZE);
-        const int64_t numbers[8] = {fence->owner_epoch, fence->processed_before, fence->processed_after, fence->anchor.offset,
-                                    fence->anchor.timestamp_ms, fence->anchor.crc32c, fence->replied_offset, fence->reply_position};
+        const int64_t numbers[8] = {fence->owner_epoch,    fence->processed_before,    fence->processed_after,
+                                    fence->anchor.offset,  fence->anchor.timestamp_ms, fence->anchor.crc32c,
+                                    fence->replied_offset, fence->reply_position};
         for (int k = 0; k < 8; k++) pay_pg_array_int8(&fence_arrays[2 + k], numbers[k]);
     }
     begin_arrays(account_arrays, "tt");
@@ -198,13 +207,18 @@ static void make_arrays(const struct lanes *lanes, struct pay_batch *batch) {
 static struct pay_pg *open_bare(void) {
     static const struct {
         const char *name, *sql;
-    } statements[] = {{"fence", pay_sql_settle_fence}, {"accounts", pay_sql_settle_accounts}, {"known", pay_sql_known_payments},
-                      {"payments", pay_sql_settle_payments}, {"balances", pay_sql_settle_balances}};
+    } statements[] = {{"fence", pay_sql_settle_fence},
+                      {"accounts", pay_sql_settle_accounts},
+                      {"known", pay_sql_known_payments},
+                      {"payments", pay_sql_settle_payments},
+                      {"balances", pay_sql_settle_balances}};
     struct pay_pg *pg;
     struct pay_error error;
     struct pay_pg_options as_worker = {.url = pay_test_pg_url(), .role = PAY_PG_WORKER, .batch_session = true};
-    if (pay_pg_open(&as_worker, &pg, &error) != PAY_OK || pay_pg_pipeline_enter(pg, &error) != PAY_OK) die("connect", &error);
-    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) pay_pg_send_prepare(pg, statements[i].name, statements[i].sql);
+    if (pay_pg_open(&as_worker, &pg, &error) != PAY_OK || pay_pg_pipeline_enter(pg, &error) != PAY_OK)
+        die("connect", &error);
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
+        pay_pg_send_prepare(pg, statements[i].name, statements[i].sql);
     pay_pg_sync(pg);
     return pg;
 }
@@ -305,10 +319,14 @@ static void prepare_books(void) {
     struct pay_schema_report report;
     struct pay_schema_ledger ledger = {.topic = TOPIC, .partitions = LANES, .first_generation = 1};
     struct pay_pg_options as_login = {.url = pay_test_pg_url(), .call_timeout_ms = 600000};
-    if (pay_pg_open(&as_login, &pg, &error) != PAY_OK || pay_schema_apply(pg, &report, &error) != PAY_OK || pay_schema_init_ledger(pg, &ledger, &error) != PAY_OK) die("init", &error);
-    snprintf(statement, sizeof statement,
-             "SET ROLE paybuf_owner; INSERT INTO paybuf.account (tenant, account_id, currency, balance_minor)"
-             " SELECT 'default', 'account-' || lpad(n::text, 7, '0'), 'EUR', 1000000000000 FROM generate_series(0, %lld) n", (long long)options.accounts - 1);
+    if (pay_pg_open(&as_login, &pg, &error) != PAY_OK || pay_schema_apply(pg, &report, &error) != PAY_OK ||
+        pay_schema_init_ledger(pg, &ledger, &error) != PAY_OK)
+        die("init", &error);
+    snprintf(
+        statement, sizeof statement,
+        "SET ROLE paybuf_owner; INSERT INTO paybuf.account (tenant, account_id, currency, balance_minor)"
+        " SELECT 'default', 'account-' || lpad(n::text, 7, '0'), 'EUR', 1000000000000 FROM generate_series(0, %lld) n",
+        (long long)options.accounts - 1);
     if (pay_pg_script(pg, statement, &error) != PAY_OK) die("accounts", &error);
     pay_pg_close(pg);
 }
@@ -320,7 +338,9 @@ static int backend_of(const char *application_name) {
     bool found;
     struct pay_pg_options as_login = {.url = pay_test_pg_url()};
     if (pay_pg_open(&as_login, &pg, &error) != PAY_OK) die("connect", &error);
-    snprintf(statement, sizeof statement, "SELECT pid FROM pg_stat_activity WHERE application_name = '%s' AND datname = current_database()", application_name);
+    snprintf(statement, sizeof statement,
+             "SELECT pid FROM pg_stat_activity WHERE application_name = '%s' AND datname = current_database()",
+             application_name);
     if (pay_pg_exec_value(pg, statement, NULL, pid, sizeof pid, &found, &error) != PAY_OK) die("backend", &error);
     pay_pg_close(pg);
     return atoi(pid);
@@ -329,13 +349,18 @@ static int backend_of(const char *application_name) {
 static void read_options(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         long long number;
-        if (sscanf(argv[i], "--batches=%lld", &number) == 1) options.batches = number;
-        else if (sscanf(argv[i], "--batch-size=%lld", &number) == 1 && number >= 1 && number <= PAY_BATCH_RECORDS_MAX) options.batch_size = number;
-        else if (sscanf(argv[i], "--accounts=%lld", &number) == 1 && number >= 1) options.accounts = number;
-        else if (strcmp(argv[i], "--random-ids") == 0) options.random_ids = true;
+        if (sscanf(argv[i], "--batches=%lld", &number) == 1)
+            options.batches = number;
+        else if (sscanf(argv[i], "--batch-size=%lld", &number) == 1 && number >= 1 && number <= PAY_BATCH_RECORDS_MAX)
+            options.batch_size = number;
+        else if (sscanf(argv[i], "--accounts=%lld", &number) == 1 && number >= 1)
+            options.accounts = number;
+        else if (strcmp(argv[i], "--random-ids") == 0)
+            options.random_ids = true;
         else {
             fprintf(stderr, "usage: bench_sql [--batches=150] [--batch-size=2000] [--accounts=100000] [--random-ids]\n"
-                            "Settles so many batches by each of three ways, in turns. Server: PAYBUF_TEST_DATABASE_URL, else a private one.\n");
+                            "Settles so many batches by each of three ways, in turns. Server: "
+                            "PAYBUF_TEST_DATABASE_URL, else a private one.\n");
             exit(2);
         }
     }
@@ -349,7 +374,11 @@ int main(int argc, char **argv) {
     prepare_books();
     struct pay_batch *batch = calloc(1, sizeof *batch);
     if (batch == NULL) return 1;
-    struct pay_ledger_pg_options ledger_options = {.url = pay_test_pg_url(), .application_name = "bench_sql", .topic = TOPIC, .group_id = "group", .cluster_id = "cluster"};
+    struct pay_ledger_pg_options ledger_options = {.url = pay_test_pg_url(),
+                                                   .application_name = "bench_sql",
+                                                   .topic = TOPIC,
+                                                   .group_id = "group",
+                                                   .cluster_id = "cluster"};
     lanes.ledger = pay_ledger_pg_new(&ledger_options);
     if (lanes.ledger->ops->connect(lanes.ledger, &error) != PAY_OK) die("connect", &error);
     claim_lanes(&lanes);
@@ -357,15 +386,17 @@ int main(int argc, char **argv) {
     read_group(bare, -1, NULL);
     int adapter_backend = backend_of("bench_sql"), bare_backend = pay_pg_backend_pid(bare);
     for (int64_t i = 0; i < options.batches + 5; i++) {
-        if (i == 5) memset(measured, 0, sizeof measured);       /* warm */
-        for (int mode = 0; mode < MODES; mode++) measure((enum mode)mode, &lanes, bare, batch, mode == BARE ? bare_backend : adapter_backend);
+        if (i == 5) memset(measured, 0, sizeof measured); /* warm */
+        for (int mode = 0; mode < MODES; mode++)
+            measure((enum mode)mode, &lanes, bare, batch, mode == BARE ? bare_backend : adapter_backend);
     }
-    printf("%-9s %12s %10s %14s %9s\n", "way", "records/s", "ms/batch", "backend us/rec", "of bare");
+    printf("%-9s %12s %10s %14s %9s\n", "way", "records/s", "ms/batch", "CPU us/record", "of bare");
     double bare_rate = 0;
     for (int mode = 0; mode < MODES; mode++) {
         double rate = (double)measured[mode].records * 1e6 / (double)measured[mode].busy_us;
         if (mode == BARE) bare_rate = rate;
-        printf("%-9s %12.0f %10.2f %14.2f %9.2f\n", mode_names[mode], rate, (double)measured[mode].busy_us / 1000 / (double)options.batches,
+        printf("%-9s %12.0f %10.2f %14.2f %9.2f\n", mode_names[mode], rate,
+               (double)measured[mode].busy_us / 1000 / (double)options.batches,
                (double)measured[mode].backend_us / (double)measured[mode].records, rate / bare_rate);
     }
     pay_pg_close(bare);

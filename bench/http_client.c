@@ -15,8 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RECONNECT_US 200000             /* while the server is away */
-#define TIMEOUT_LOOK_US 100000          /* how often the connections are looked over for answers that are late */
+#define RECONNECT_US 200000    /* while the server is away */
+#define TIMEOUT_LOOK_US 100000 /* how often the connections are looked over for answers that are late */
 #define EVENTS_MAX 256
 
 enum state { DOWN, CONNECTING, READY, WAITING };
@@ -24,8 +24,8 @@ enum state { DOWN, CONNECTING, READY, WAITING };
 struct connection {
     int fd;
     enum state state;
-    bool wants_out;                     /* EPOLLOUT is asked for */
-    int64_t connect_at_us;              /* DOWN: not before */
+    bool wants_out;        /* EPOLLOUT is asked for */
+    int64_t connect_at_us; /* DOWN: not before */
     int64_t sent_us;
     size_t out_length, out_done, in_length;
     char out[PAY_HTTP_REQUEST_MAX];
@@ -78,9 +78,11 @@ static bool resolve(struct pay_http_client *client, const char *url, char *ret_m
 }
 
 static void watch(struct pay_http_client *client, struct connection *connection, int operation, bool out) {
-    struct epoll_event event = {.events = EPOLLIN | (out ? EPOLLOUT : 0u), .data.u32 = (uint32_t)(connection - client->connections)};
+    struct epoll_event event = {.events = EPOLLIN | (out ? EPOLLOUT : 0u),
+                                .data.u32 = (uint32_t)(connection - client->connections)};
     connection->wants_out = out;
-    if (epoll_ctl(client->epoll, operation, connection->fd, &event) != 0) set_trouble(client, "epoll_ctl", strerror(errno));
+    if (epoll_ctl(client->epoll, operation, connection->fd, &event) != 0)
+        set_trouble(client, "epoll_ctl", strerror(errno));
 }
 
 static void hand_over(struct pay_http_client *client, struct connection *connection, struct pay_http_answer *answer) {
@@ -100,10 +102,12 @@ static void break_connection(struct pay_http_client *client, struct connection *
     connection->fd = -1;
     connection->state = DOWN;
     connection->connect_at_us = again_us;
-    if (was == WAITING) hand_over(client, connection, &(struct pay_http_answer){.status = 0, .retry_after_ms = -1, .body = ""});
+    if (was == WAITING)
+        hand_over(client, connection, &(struct pay_http_answer){.status = 0, .retry_after_ms = -1, .body = ""});
 }
 
-static void break_for(struct pay_http_client *client, struct connection *connection, const char *what, const char *why) {
+static void break_for(struct pay_http_client *client, struct connection *connection, const char *what,
+                      const char *why) {
     set_trouble(client, what, why);
     break_connection(client, connection, pay_clock_us() + RECONNECT_US);
 }
@@ -117,7 +121,8 @@ static void start_connecting(struct pay_http_client *client, struct connection *
         return;
     }
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    if (connect(connection->fd, (struct sockaddr *)&client->address, client->address_length) != 0 && errno != EINPROGRESS) {
+    if (connect(connection->fd, (struct sockaddr *)&client->address, client->address_length) != 0 &&
+        errno != EINPROGRESS) {
         set_trouble(client, "connect", strerror(errno));
         close(connection->fd);
         connection->fd = -1;
@@ -143,7 +148,8 @@ static void finish_connecting(struct pay_http_client *client, struct connection 
 }
 
 static void push_out(struct pay_http_client *client, struct connection *connection) {
-    ssize_t written = send(connection->fd, connection->out + connection->out_done, connection->out_length - connection->out_done, MSG_NOSIGNAL);
+    ssize_t written = send(connection->fd, connection->out + connection->out_done,
+                           connection->out_length - connection->out_done, MSG_NOSIGNAL);
     if (written < 0 && errno != EAGAIN && errno != EINTR) {
         break_for(client, connection, "send", strerror(errno));
         return;
@@ -156,7 +162,7 @@ static void push_out(struct pay_http_client *client, struct connection *connecti
 /* What the head of an answer says; false: it isn't complete yet. */
 struct head {
     int status;
-    size_t length;                      /* of the head itself */
+    size_t length; /* of the head itself */
     size_t body_length;
     int64_t retry_after_ms;
     bool closes, chunked, malformed;
@@ -174,11 +180,14 @@ static void read_header(struct head *head, const char *line, size_t length) {
     const char *value;
     switch (line[0] | 0x20) {
     case 'c':
-        if (header_is(line, length, "Content-Length", &value)) head->body_length = (size_t)strtoull(value, NULL, 10);
-        else if (header_is(line, length, "Connection", &value)) head->closes = strncasecmp(value, "close", 5) == 0;
+        if (header_is(line, length, "Content-Length", &value))
+            head->body_length = (size_t)strtoull(value, NULL, 10);
+        else if (header_is(line, length, "Connection", &value))
+            head->closes = strncasecmp(value, "close", 5) == 0;
         return;
     case 'r':
-        if (header_is(line, length, "Retry-After", &value)) head->retry_after_ms = (int64_t)strtoll(value, NULL, 10) * 1000;
+        if (header_is(line, length, "Retry-After", &value))
+            head->retry_after_ms = (int64_t)strtoll(value, NULL, 10) * 1000;
         return;
     case 't':
         if (header_is(line, length, "Transfer-Encoding", &value)) head->chunked = true;
@@ -227,21 +236,24 @@ static void take_answer(struct pay_http_client *client, struct connection *conne
         return;
     }
     if (head.malformed || head.chunked) {
-        break_for(client, connection, "answer", head.chunked ? "chunked, which this client doesn't read" : "no HTTP/1 answer");
+        break_for(client, connection, "answer",
+                  head.chunked ? "chunked, which this client doesn't read" : "no HTTP/1 answer");
         return;
     }
     if (connection->in_length < head.length + head.body_length) {
         if (full) break_for(client, connection, "answer", "it is too long");
         return;
     }
-    if (head.status == 100) {                   /* 100 Continue: the answer proper follows */
+    if (head.status == 100) { /* 100 Continue: the answer proper follows */
         connection->in_length -= head.length;
         memmove(connection->in, connection->in + head.length, connection->in_length);
         if (connection->in_length > 0) take_answer(client, connection);
         return;
     }
-    struct pay_http_answer answer = {.status = head.status, .retry_after_ms = head.retry_after_ms,
-                                     .body = connection->in + head.length, .body_length = head.body_length};
+    struct pay_http_answer answer = {.status = head.status,
+                                     .retry_after_ms = head.retry_after_ms,
+                                     .body = connection->in + head.length,
+                                     .body_length = head.body_length};
     connection->in_length = 0;
     connection->state = READY;
     if (head.closes) break_connection(client, connection, 0);
@@ -249,11 +261,14 @@ static void take_answer(struct pay_http_client *client, struct connection *conne
 }
 
 static void pull_in(struct pay_http_client *client, struct connection *connection) {
-    ssize_t got = recv(connection->fd, connection->in + connection->in_length, sizeof connection->in - 1 - connection->in_length, 0);
+    ssize_t got = recv(connection->fd, connection->in + connection->in_length,
+                       sizeof connection->in - 1 - connection->in_length, 0);
     if (got > 0) {
         connection->in_length += (size_t)got;
-        if (connection->state == WAITING) take_answer(client, connection);
-        else break_for(client, connection, "answer", "bytes that nobody asked for");
+        if (connection->state == WAITING)
+            take_answer(client, connection);
+        else
+            break_for(client, connection, "answer", "bytes that nobody asked for");
     } else if (got == 0) {
         bool in_use = connection->state == WAITING;
         if (in_use) set_trouble(client, "answer", "the server closed the connection");
@@ -265,9 +280,12 @@ static void pull_in(struct pay_http_client *client, struct connection *connectio
 
 static void handle_event(struct pay_http_client *client, const struct epoll_event *event) {
     struct connection *connection = &client->connections[event->data.u32];
-    if (connection->state == CONNECTING) finish_connecting(client, connection);
-    else if (connection->state != DOWN && (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) pull_in(client, connection);
-    if (connection->state == WAITING && connection->wants_out && (event->events & EPOLLOUT) != 0) push_out(client, connection);
+    if (connection->state == CONNECTING)
+        finish_connecting(client, connection);
+    else if (connection->state != DOWN && (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+        pull_in(client, connection);
+    if (connection->state == WAITING && connection->wants_out && (event->events & EPOLLOUT) != 0)
+        push_out(client, connection);
 }
 
 static void look_after(struct pay_http_client *client) {
@@ -276,13 +294,15 @@ static void look_after(struct pay_http_client *client) {
     client->looked_us = now_us;
     for (uint32_t i = 0; i < client->options.connections; i++) {
         struct connection *connection = &client->connections[i];
-        if (connection->state == DOWN && connection->connect_at_us <= now_us) start_connecting(client, connection);
+        if (connection->state == DOWN && connection->connect_at_us <= now_us)
+            start_connecting(client, connection);
         else if (connection->state == WAITING && now_us - connection->sent_us > client->options.timeout_ms * 1000)
             break_for(client, connection, "answer", "none came in time");
     }
 }
 
-struct pay_http_client *pay_http_client_open(const struct pay_http_client_options *options, char *ret_message, size_t message_size) {
+struct pay_http_client *pay_http_client_open(const struct pay_http_client_options *options, char *ret_message,
+                                             size_t message_size) {
     struct pay_http_client *client = calloc(1, sizeof *client);
     assert(options->connections > 0 && options->on_answer != NULL);
     if (client == NULL || (client->connections = calloc(options->connections, sizeof *client->connections)) == NULL) {

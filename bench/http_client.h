@@ -25,26 +25,27 @@ struct pay_http_client;
 
 struct pay_http_answer {
     uint32_t connection;
-    int status;                         /* 0: none came */
-    int64_t retry_after_ms;             /* -1: the answer doesn't say */
-    const char *body;                   /* until the callback returns; not NUL-terminated */
+    int status;             /* 0: none came */
+    int64_t retry_after_ms; /* -1: the answer doesn't say */
+    const char *body;       /* until the callback returns; not NUL-terminated */
     size_t body_length;
-    int64_t sent_us, came_us;           /* pay_clock_us */
+    int64_t sent_us, came_us; /* pay_clock_us */
 };
 
 typedef void (*pay_http_answer_fn)(void *argument, const struct pay_http_answer *answer);
 
 struct pay_http_client_options {
-    const char *url;                    /* http://host:port, numbers or a name; a path is ignored */
+    const char *url; /* http://host:port, numbers or a name; a path is ignored */
     uint32_t connections;
-    int64_t timeout_ms;                 /* of one answer */
+    int64_t timeout_ms; /* of one answer */
     pay_http_answer_fn on_answer;
     void *argument;
 };
 
 /* NULL: *ret_message says why. */
-struct pay_http_client *pay_http_client_open(const struct pay_http_client_options *options, char *ret_message, size_t message_size);
-void pay_http_client_close(struct pay_http_client *client);     /* no more answers; NULL is fine */
+struct pay_http_client *pay_http_client_open(const struct pay_http_client_options *options, char *ret_message,
+                                             size_t message_size);
+void pay_http_client_close(struct pay_http_client *client); /* no more answers; NULL is fine */
 
 bool pay_http_client_ready(const struct pay_http_client *client, uint32_t connection);
 uint32_t pay_http_client_connected(const struct pay_http_client *client);

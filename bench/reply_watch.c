@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define ASK_TIMEOUT_MS 15000
-#define SEEK_AGAIN_US 500000            /* a partition in trouble is looked at again after this */
+#define SEEK_AGAIN_US 500000 /* a partition in trouble is looked at again after this */
 #define SLOTS_AT_FIRST (1u << 16)
 
 /* One position: what the 202 said of it, what its reply said. Whichever came first waits here for the other. */
@@ -19,14 +19,14 @@ struct slot {
     int64_t offset;
     int32_t partition;
     bool used, accepted, replied;
-    uint64_t order_hash;                /* of the one that came first */
+    uint64_t order_hash; /* of the one that came first */
     int64_t sent_us, replied_us;
 };
 
 struct lane {
     struct pay_reader reader;
-    int64_t next;                       /* position in the reply log */
-    int64_t seek_at_us;                 /* 0: delivers */
+    int64_t next;       /* position in the reply log */
+    int64_t seek_at_us; /* 0: delivers */
 };
 
 struct pay_reply_watch {
@@ -35,7 +35,7 @@ struct pay_reply_watch {
     int32_t partitions;
     uint32_t troubled;
     struct lane *lanes;
-    uint32_t slots_used, slots_size;    /* size: a power of two */
+    uint32_t slots_used, slots_size; /* size: a power of two */
     struct slot *slots;
     struct pay_reply_counts counts;
     struct pay_histogram latency;
@@ -94,7 +94,8 @@ static void meet(struct pay_reply_watch *watch, const struct slot *slot, uint64_
     pay_histogram_record(&watch->latency, slot->replied_us - slot->sent_us);
 }
 
-bool pay_reply_watch_accepted(struct pay_reply_watch *watch, const struct pay_position *position, const char *order_id, int64_t sent_us) {
+bool pay_reply_watch_accepted(struct pay_reply_watch *watch, const struct pay_position *position, const char *order_id,
+                              int64_t sent_us) {
     uint64_t order_hash = hash_text(order_id, strlen(order_id));
     struct slot *slot = take_slot(watch, position->partition, position->offset);
     if (slot == NULL) return false;
@@ -105,8 +106,10 @@ bool pay_reply_watch_accepted(struct pay_reply_watch *watch, const struct pay_po
     watch->counts.accepted++;
     slot->accepted = true;
     slot->sent_us = sent_us;
-    if (slot->replied) meet(watch, slot, order_hash);
-    else slot->order_hash = order_hash;
+    if (slot->replied)
+        meet(watch, slot, order_hash);
+    else
+        slot->order_hash = order_hash;
     return true;
 }
 
@@ -135,12 +138,18 @@ static void count_outcome(struct pay_reply_counts *counts, const struct pay_log_
     const struct pay_header *type = find_header(record, "ce_type");
     const char *text = type == NULL || type->value == NULL ? "" : type->value;
     size_t length = type == NULL || type->value == NULL ? 0 : type->length;
-    if (record->value != NULL && contains(record->value, record->value_length, "\"duplicate\":true")) counts->duplicates++;
-    else if (contains(text, length, ".paid")) counts->paid++;
-    else if (contains(text, length, ".declined")) counts->declined++;
-    else if (contains(text, length, ".conflict")) counts->conflicts++;
-    else if (contains(text, length, ".invalid")) counts->invalid++;
-    else counts->foreign++;
+    if (record->value != NULL && contains(record->value, record->value_length, "\"duplicate\":true"))
+        counts->duplicates++;
+    else if (contains(text, length, ".paid"))
+        counts->paid++;
+    else if (contains(text, length, ".declined"))
+        counts->declined++;
+    else if (contains(text, length, ".conflict"))
+        counts->conflicts++;
+    else if (contains(text, length, ".invalid"))
+        counts->invalid++;
+    else
+        counts->foreign++;
 }
 
 static void take_reply(struct pay_reply_watch *watch, const struct pay_log_record *record, int64_t source_offset) {
@@ -151,15 +160,18 @@ static void take_reply(struct pay_reply_watch *watch, const struct pay_log_recor
     uint64_t order_hash = hash_text(record->key == NULL ? "" : record->key, record->key_length);
     slot->replied = true;
     slot->replied_us = pay_clock_us();
-    if (slot->accepted) meet(watch, slot, order_hash);
-    else slot->order_hash = order_hash;
+    if (slot->accepted)
+        meet(watch, slot, order_hash);
+    else
+        slot->order_hash = order_hash;
 }
 
 static void read_record(struct pay_reply_watch *watch, const struct pay_log_record *record) {
     int64_t source_offset, covers_from;
     struct lane *lane = &watch->lanes[record->partition];
     lane->next = record->offset + 1;
-    if (!number_header(record, "source-offset", &source_offset) || !number_header(record, "covers-from", &covers_from)) {
+    if (!number_header(record, "source-offset", &source_offset) ||
+        !number_header(record, "covers-from", &covers_from)) {
         watch->counts.foreign++;
         return;
     }
@@ -207,20 +219,26 @@ uint32_t pay_reply_watch_run(struct pay_reply_watch *watch, uint32_t records) {
 }
 
 /* From the end of its reply partition; E0 is read after that end was fixed, and before the first reply. */
-static enum pay_move start_lane(struct pay_reply_watch *watch, const char *request_topic, int32_t partition, struct pay_error *error) {
+static enum pay_move start_lane(struct pay_reply_watch *watch, const char *request_topic, int32_t partition,
+                                struct pay_error *error) {
     int64_t start, end, request_start, request_end;
     struct lane *lane = &watch->lanes[partition];
-    enum pay_move move = pay_kafka_reader_bounds(watch->reader, watch->reply_topic, partition, ASK_TIMEOUT_MS, &start, &end, error);
+    enum pay_move move =
+        pay_kafka_reader_bounds(watch->reader, watch->reply_topic, partition, ASK_TIMEOUT_MS, &start, &end, error);
     if (move == PAY_OK)
-        move = pay_kafka_reader_bounds(watch->reader, request_topic, partition, ASK_TIMEOUT_MS, &request_start, &request_end, error);
+        move = pay_kafka_reader_bounds(watch->reader, request_topic, partition, ASK_TIMEOUT_MS, &request_start,
+                                       &request_end, error);
     if (move != PAY_OK) return move;
     lane->next = end;
-    if (end == 0) pay_reader_start_at(&lane->reader, 0);
-    else pay_reader_start_in_the_middle(&lane->reader, request_end);
+    if (end == 0)
+        pay_reader_start_at(&lane->reader, 0);
+    else
+        pay_reader_start_in_the_middle(&lane->reader, request_end);
     return pay_kafka_reader_seek(watch->reader, watch->reply_topic, partition, end, error);
 }
 
-static enum pay_move count_partitions(const struct pay_kafka_options *kafka, const char *topic, int32_t *ret_count, struct pay_error *error) {
+static enum pay_move count_partitions(const struct pay_kafka_options *kafka, const char *topic, int32_t *ret_count,
+                                      struct pay_error *error) {
     struct pay_kafka_admin *admin;
     struct pay_kafka_topic about;
     enum pay_move move = pay_kafka_admin_open(kafka, &admin, error);
@@ -235,10 +253,12 @@ static enum pay_move count_partitions(const struct pay_kafka_options *kafka, con
     return move;
 }
 
-static enum pay_move start(struct pay_reply_watch *watch, const struct pay_reply_watch_options *options, struct pay_error *error) {
+static enum pay_move start(struct pay_reply_watch *watch, const struct pay_reply_watch_options *options,
+                           struct pay_error *error) {
     struct pay_setting bootstrap = {.name = "bootstrap.servers"};
     snprintf(bootstrap.value, sizeof bootstrap.value, "%s", options->bootstrap);
-    struct pay_kafka_reader_options reader = {.kafka = {.settings = &bootstrap, .setting_count = 1, .client_id = "paybuf-storm"}, .fetch_wait_ms = 100};
+    struct pay_kafka_reader_options reader = {
+        .kafka = {.settings = &bootstrap, .setting_count = 1, .client_id = "paybuf-storm"}, .fetch_wait_ms = 100};
     enum pay_move move = count_partitions(&reader.kafka, options->reply_topic, &watch->partitions, error);
     if (move == PAY_OK) move = pay_kafka_reader_open(&reader, &watch->reader, error);
     if (move != PAY_OK) return move;
@@ -247,11 +267,13 @@ static enum pay_move start(struct pay_reply_watch *watch, const struct pay_reply
         snprintf(error->text, sizeof error->text, "out of memory for %" PRId32 " partitions", watch->partitions);
         return PAY_REFUSE;
     }
-    for (int32_t i = 0; move == PAY_OK && i < watch->partitions; i++) move = start_lane(watch, options->request_topic, i, error);
+    for (int32_t i = 0; move == PAY_OK && i < watch->partitions; i++)
+        move = start_lane(watch, options->request_topic, i, error);
     return move;
 }
 
-struct pay_reply_watch *pay_reply_watch_open(const struct pay_reply_watch_options *options, char *ret_message, size_t message_size) {
+struct pay_reply_watch *pay_reply_watch_open(const struct pay_reply_watch_options *options, char *ret_message,
+                                             size_t message_size) {
     struct pay_error error = {.text = "out of memory"};
     struct pay_reply_watch *watch = calloc(1, sizeof *watch);
     if (watch != NULL) {
@@ -275,7 +297,9 @@ void pay_reply_watch_close(struct pay_reply_watch *watch) {
     free(watch);
 }
 
-int pay_reply_watch_descriptor(const struct pay_reply_watch *watch) { return pay_kafka_reader_descriptor(watch->reader); }
+int pay_reply_watch_descriptor(const struct pay_reply_watch *watch) {
+    return pay_kafka_reader_descriptor(watch->reader);
+}
 const struct pay_reply_counts *pay_reply_watch_counts(const struct pay_reply_watch *watch) { return &watch->counts; }
 const struct pay_histogram *pay_reply_watch_latency(const struct pay_reply_watch *watch) { return &watch->latency; }
 

@@ -23,15 +23,16 @@
 struct pay_reply_watch;
 
 struct pay_reply_counts {
-    uint64_t replies;                   /* taken: each request record's first reply */
-    uint64_t copies;                    /* dropped by the reader's rule: a new owner answered again */
-    uint64_t gaps;                      /* c > n: never while the promises hold */
-    uint64_t foreign;                   /* records without our headers */
-    uint64_t paid, declined, duplicates, conflicts, invalid;    /* of `replies`; paid and declined without their duplicates */
-    uint64_t accepted;                  /* positions of 202s */
-    uint64_t answered;                  /* ... of them with a reply */
-    uint64_t doubly_accepted;           /* one position in two 202s: never */
-    uint64_t wrong_order;               /* reply and 202 of one position name different orders: never */
+    uint64_t replies; /* taken: each request record's first reply */
+    uint64_t copies;  /* dropped by the reader's rule: a new owner answered again */
+    uint64_t gaps;    /* c > n: never while the promises hold */
+    uint64_t foreign; /* records without our headers */
+    uint64_t paid, declined, duplicates, conflicts,
+        invalid;              /* of `replies`; paid and declined without their duplicates */
+    uint64_t accepted;        /* positions of 202s */
+    uint64_t answered;        /* ... of them with a reply */
+    uint64_t doubly_accepted; /* one position in two 202s: never */
+    uint64_t wrong_order;     /* reply and 202 of one position name different orders: never */
 };
 
 struct pay_reply_watch_options {
@@ -39,11 +40,13 @@ struct pay_reply_watch_options {
 };
 
 /* NULL: *ret_message says why. */
-struct pay_reply_watch *pay_reply_watch_open(const struct pay_reply_watch_options *options, char *ret_message, size_t message_size);
-void pay_reply_watch_close(struct pay_reply_watch *watch);      /* NULL is fine */
+struct pay_reply_watch *pay_reply_watch_open(const struct pay_reply_watch_options *options, char *ret_message,
+                                             size_t message_size);
+void pay_reply_watch_close(struct pay_reply_watch *watch); /* NULL is fine */
 
 /* A 202 said that this order lies at `position`; sent_us is when that request left. False: the table is full. */
-bool pay_reply_watch_accepted(struct pay_reply_watch *watch, const struct pay_position *position, const char *order_id, int64_t sent_us);
+bool pay_reply_watch_accepted(struct pay_reply_watch *watch, const struct pay_position *position, const char *order_id,
+                              int64_t sent_us);
 
 /* Takes what came, without waiting; at most `records`. Answers how many it took. */
 uint32_t pay_reply_watch_run(struct pay_reply_watch *watch, uint32_t records);

@@ -18,42 +18,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BACKOFF_FIRST_MS 50             /* after 504 and broken connections; doubled with each try */
+#define BACKOFF_FIRST_MS 50 /* after 504 and broken connections; doubled with each try */
 #define BACKOFF_MAX_MS 1600
-#define BACKOFF_REFUSED_MS 1000         /* 503 without Retry-After */
-#define RETRY_AFTER_MAX_MS 10000        /* a Retry-After of an hour isn't waited for */
+#define BACKOFF_REFUSED_MS 1000  /* 503 without Retry-After */
+#define RETRY_AFTER_MAX_MS 10000 /* a Retry-After of an hour isn't waited for */
 #define IDLE_WAIT_MS 50
-#define INTERRUPTED_MS 3000             /* what is under way when a signal comes may finish this long */
+#define INTERRUPTED_MS 3000 /* what is under way when a signal comes may finish this long */
 #define REPLIES_AT_ONCE 2000
 #define COMPLAINTS_MAX 5
 
 struct client {
-    bool holds;                         /* a payment that has no 202 yet */
+    bool holds; /* a payment that has no 202 yet */
     bool under_way;
     uint32_t tries;
-    int64_t due_us;                     /* not sent before */
+    int64_t due_us; /* not sent before */
     struct pay_workload_item item;
 };
 
 struct storm {
     const struct pay_storm_options *options;
     struct pay_http_client *http;
-    struct pay_reply_watch *watch;      /* NULL: nobody listens */
+    struct pay_reply_watch *watch; /* NULL: nobody listens */
     struct pay_storm_report report;
     struct client *clients;
     uint32_t holding, under_way;
-    uint64_t next;                      /* index of the next payment */
-    FILE *accepted;                     /* NULL: not written down */
-    int64_t patient_since_us;           /* the last 202, or the last moment when nothing was due */
-    int64_t interrupted_us;             /* 0: not */
+    uint64_t next;            /* index of the next payment */
+    FILE *accepted;           /* NULL: not written down */
+    int64_t patient_since_us; /* the last 202, or the last moment when nothing was due */
+    int64_t interrupted_us;   /* 0: not */
     uint32_t complaints;
-    bool away, full;                    /* the intake stayed away; the disk or the table of positions is full */
+    bool away, full; /* the intake stayed away; the disk or the table of positions is full */
     uint64_t jitter;
 };
 
-static const char *phase_of(const struct storm *storm) {
-    return storm->interrupted_us != 0 ? "stopping" : "storm";
-}
+static const char *phase_of(const struct storm *storm) { return storm->interrupted_us != 0 ? "stopping" : "storm"; }
 
 /* 0..range-1; only spreads retries, so it needs no seed. */
 static int64_t jitter_ms(struct storm *storm, int64_t range) {
@@ -93,12 +91,15 @@ static void let_go(struct storm *storm, struct client *client) {
     storm->holding--;
 }
 
-static size_t write_request(const struct storm *storm, const struct pay_workload_item *item, char bytes[PAY_HTTP_REQUEST_MAX]) {
+static size_t write_request(const struct storm *storm, const struct pay_workload_item *item,
+                            char bytes[PAY_HTTP_REQUEST_MAX]) {
     char body[PAY_WORKLOAD_BODY_MAX], path[PAY_ID_MAX + 24] = "/v1/payments";
     size_t body_length = pay_workload_body(item, body);
     if (item->put) snprintf(path, sizeof path, "/v1/payments/%s", item->order_id);
-    int length = snprintf(bytes, PAY_HTTP_REQUEST_MAX, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                          item->put ? "PUT" : "POST", path, pay_http_client_host(storm->http), body_length, body);
+    int length =
+        snprintf(bytes, PAY_HTTP_REQUEST_MAX,
+                 "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                 item->put ? "PUT" : "POST", path, pay_http_client_host(storm->http), body_length, body);
     return (size_t)length;
 }
 
@@ -146,17 +147,20 @@ static bool position_of(const struct pay_http_answer *answer, struct pay_positio
     return pay_position_parse(at, strcspn(at, "\""), ret_position);
 }
 
-static void complain(struct storm *storm, const struct pay_workload_item *item, const struct pay_http_answer *answer, const char *what) {
+static void complain(struct storm *storm, const struct pay_workload_item *item, const struct pay_http_answer *answer,
+                     const char *what) {
     if (storm->complaints++ >= COMPLAINTS_MAX) return;
-    fprintf(stderr, "%spaybuf-storm: order %s: %s (status %d): %.*s\n", storm->report.terminal ? "\r\x1b[K" : "", item->order_id, what, answer->status,
-            (int)(answer->body_length < 300 ? answer->body_length : 300), answer->body);
+    fprintf(stderr, "%spaybuf-storm: order %s: %s (status %d): %.*s\n", storm->report.terminal ? "\r\x1b[K" : "",
+            item->order_id, what, answer->status, (int)(answer->body_length < 300 ? answer->body_length : 300),
+            answer->body);
 }
 
 static void write_down(struct storm *storm, const struct pay_workload_item *item, const struct pay_position *position) {
     char text[PAY_POSITION_TEXT_MAX];
     if (storm->accepted == NULL) return;
     pay_position_format(position, text);
-    fprintf(storm->accepted, "{\"order_id\":\"%s\",\"attempt\":%" PRId32 ",\"position\":\"%s\"}\n", item->order_id, item->attempt, text);
+    fprintf(storm->accepted, "{\"order_id\":\"%s\",\"attempt\":%" PRId32 ",\"position\":\"%s\"}\n", item->order_id,
+            item->attempt, text);
 }
 
 static void take_acceptance(struct storm *storm, struct client *client, const struct pay_http_answer *answer) {
@@ -171,7 +175,9 @@ static void take_acceptance(struct storm *storm, struct client *client, const st
             complain(storm, &client->item, answer, "accepted without a position");
         } else {
             write_down(storm, &client->item, &position);
-            if (storm->watch != NULL && !pay_reply_watch_accepted(storm->watch, &position, client->item.order_id, answer->sent_us)) storm->full = true;
+            if (storm->watch != NULL &&
+                !pay_reply_watch_accepted(storm->watch, &position, client->item.order_id, answer->sent_us))
+                storm->full = true;
         }
     }
     let_go(storm, client);
@@ -223,8 +229,10 @@ static int wait_ms(const struct storm *storm, int64_t now_us) {
 }
 
 static void wait_for_something(struct storm *storm, int signals) {
-    struct pollfd watched[3] = {{.fd = pay_http_client_descriptor(storm->http), .events = POLLIN}, {.fd = signals, .events = POLLIN},
-                                {.fd = storm->watch != NULL ? pay_reply_watch_descriptor(storm->watch) : -1, .events = POLLIN}};
+    struct pollfd watched[3] = {
+        {.fd = pay_http_client_descriptor(storm->http), .events = POLLIN},
+        {.fd = signals, .events = POLLIN},
+        {.fd = storm->watch != NULL ? pay_reply_watch_descriptor(storm->watch) : -1, .events = POLLIN}};
     bool patient = storm->under_way == (uint32_t)storm->options->connections || storm->holding == storm->under_way;
     int timeout_ms = patient ? wait_ms(storm, pay_clock_us()) : 5;
     if (poll(watched, 3, timeout_ms) < 0 && errno != EINTR) abort();
@@ -272,14 +280,17 @@ static int judge(const struct storm *storm) {
     const struct pay_storm_counts *counts = &storm->report.counts;
     if (storm->interrupted_us != 0) return 130;
     if (storm->away) {
-        fprintf(stderr, "paybuf-storm: %s accepted nothing for %" PRId64 " s (%s); is it ready? GET /readyz on its admin port says why not\n",
+        fprintf(stderr,
+                "paybuf-storm: %s accepted nothing for %" PRId64
+                " s (%s); is it ready? GET /readyz on its admin port says why not\n",
                 storm->options->url, storm->options->patience_s, pay_http_client_trouble(storm->http));
         return PAY_EXIT_UNAVAILABLE;
     }
     if (storm->watch != NULL) {
         const struct pay_reply_counts *replies = pay_reply_watch_counts(storm->watch);
         pay_reply_watch_print_unanswered(storm->watch, stderr, 20);
-        if (replies->answered != replies->accepted || replies->gaps > 0 || replies->wrong_order > 0 || replies->doubly_accepted > 0)
+        if (replies->answered != replies->accepted || replies->gaps > 0 || replies->wrong_order > 0 ||
+            replies->doubly_accepted > 0)
             return PAY_EXIT_DIFFERENCES;
     }
     return counts->errors == 0 && counts->gave_up == 0 && !storm->full ? PAY_EXIT_OK : PAY_EXIT_FAILURE;
@@ -287,8 +298,11 @@ static int judge(const struct storm *storm) {
 
 static bool open_all(struct storm *storm, char *ret_message, size_t message_size) {
     const struct pay_storm_options *options = storm->options;
-    struct pay_http_client_options http = {.url = options->url, .connections = (uint32_t)options->connections, .timeout_ms = options->timeout_s * 1000,
-                                           .on_answer = take_answer, .argument = storm};
+    struct pay_http_client_options http = {.url = options->url,
+                                           .connections = (uint32_t)options->connections,
+                                           .timeout_ms = options->timeout_s * 1000,
+                                           .on_answer = take_answer,
+                                           .argument = storm};
     storm->clients = calloc((size_t)options->connections, sizeof *storm->clients);
     if (storm->clients == NULL) {
         snprintf(ret_message, message_size, "out of memory");

@@ -14,7 +14,8 @@ static const char help[] =
     "paybuf-storm --plain --connections 128 --seconds 10 how many an intake takes\n"
     "paybuf-storm --rate 2000 --seconds 30 --listen      how long a payment takes from request to reply\n"
     "\n"
-    "Sends a workload that is a function of --seed and --epoch-ms, each payment until it gets its 202: 503 again after Retry-After,\n"
+    "Sends a workload that is a function of --seed and --epoch-ms, each payment until it gets its 202: 503 again after "
+    "Retry-After,\n"
     "504 and broken connections again with the same order_id. At the end one JSON object on standard output.\n"
     "\n"
     "  --url URL          the intake (PAYBUF_HTTP_URL)\n"
@@ -28,16 +29,19 @@ static const char help[] =
     "  --accounts N       rich accounts (1000)       --poor N        poor ones (50)\n"
     "  --duplicates N     in 100 payments (30)       --random-ids    order ids like UUIDv4 instead of UUIDv7\n"
     "  --plain            only new payments on rich accounts\n"
-    "  --append           no HTTP: straight into the request topic, as fast as librdkafka takes them (--count of them)\n"
+    "  --append           no HTTP: straight into the request topic, as fast as librdkafka takes them (--count of "
+    "them)\n"
     "  --abort            the same in one transaction, which is then aborted: the log has them, nobody may pay them\n"
-    "  --listen           also read the reply log (--kafka, PAYBUF_KAFKA_BOOTSTRAP) and wait for every answer, at most --settle S (60)\n"
+    "  --listen           also read the reply log (--kafka, PAYBUF_KAFKA_BOOTSTRAP) and wait for every answer, at most "
+    "--settle S (60)\n"
     "  --tries N          of one payment (500)       --timeout S     of one answer (35)\n"
     "  --patience S       give up when nothing was accepted for so long (90)\n"
     "  --accepted FILE    what was promised: each 202 as a line of JSON\n"
     "  --status FILE      name=value lines, replaced five times a second\n"
     "  --quiet            no progress on standard error\n"
     "\n"
-    "exit: 0 every payment accepted (with --listen: and answered once), 1 some weren't, 4 with --listen: answers missing or wrong,\n"
+    "exit: 0 every payment accepted (with --listen: and answered once), 1 some weren't, 4 with --listen: answers "
+    "missing or wrong,\n"
     "69 the intake stayed away, 130 interrupted\n";
 
 /* A flag with a number, or one with a text, or one alone. */
@@ -110,10 +114,14 @@ static bool set_workload(struct pay_workload *workload, const char *name, const 
 
 static bool set_flag(struct pay_storm_options *options, const struct flag *flag, const char *value) {
     char *member = (char *)options + flag->offset;
-    if (flag->type == SWITCH) *(bool *)member = true;
-    else if (value == NULL) return false;
-    else if (flag->type == TEXT) *(const char **)(void *)member = value;
-    else return read_number(value, flag->least, flag->most, (int64_t *)(void *)member);
+    if (flag->type == SWITCH)
+        *(bool *)member = true;
+    else if (value == NULL)
+        return false;
+    else if (flag->type == TEXT)
+        *(const char **)(void *)member = value;
+    else
+        return read_number(value, flag->least, flag->most, (int64_t *)(void *)member);
     return true;
 }
 
@@ -134,8 +142,17 @@ static void set_defaults(struct pay_storm_options *options) {
         .kafka = from_environment("PAYBUF_KAFKA_BOOTSTRAP", "127.0.0.1:9092"),
         .request_topic = from_environment("PAYBUF_REQUEST_TOPIC", "pay.requests"),
         .reply_topic = from_environment("PAYBUF_REPLY_TOPIC", "pay.replies"),
-        .workload = {.seed = 1, .epoch_ms = (uint64_t)(pay_wall_clock_us() / 1000), .rich_accounts = 1000, .poor_accounts = 50, .duplicates_percent = 30},
-        .count = 200000, .connections = 64, .tries = 500, .timeout_s = 35, .patience_s = 90, .settle_s = 60,
+        .workload = {.seed = 1,
+                     .epoch_ms = (uint64_t)(pay_wall_clock_us() / 1000),
+                     .rich_accounts = 1000,
+                     .poor_accounts = 50,
+                     .duplicates_percent = 30},
+        .count = 200000,
+        .connections = 64,
+        .tries = 500,
+        .timeout_s = 35,
+        .patience_s = 90,
+        .settle_s = 60,
     };
 }
 
@@ -152,12 +169,16 @@ bool pay_storm_options_read(int argc, char **argv, struct pay_storm_options *ret
         const struct flag *flag = find_flag(name);
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         bool good;
-        if (flag != NULL) good = set_flag(ret_options, flag, value);
-        else if (!set_workload(&ret_options->workload, name, value, &good)) return complain(ret_exit, " isn't understood", argv[i]);
+        if (flag != NULL)
+            good = set_flag(ret_options, flag, value);
+        else if (!set_workload(&ret_options->workload, name, value, &good))
+            return complain(ret_exit, " isn't understood", argv[i]);
         if (!good) return complain(ret_exit, " has no value, or none that it can have", argv[i]);
         if (flag == NULL || flag->type != SWITCH) i++;
     }
-    if (ret_options->count == 0 && (ret_options->append || ret_options->abort)) return complain(ret_exit, "--append and --abort need a --count", "");
-    if (ret_options->count == 0 && ret_options->seconds == 0) return complain(ret_exit, "--count 0 needs a bound in --seconds", "");
+    if (ret_options->count == 0 && (ret_options->append || ret_options->abort))
+        return complain(ret_exit, "--append and --abort need a --count", "");
+    if (ret_options->count == 0 && ret_options->seconds == 0)
+        return complain(ret_exit, "--count 0 needs a bound in --seconds", "");
     return true;
 }

@@ -3,20 +3,31 @@
 #include <inttypes.h>
 
 #define TEN_THOUSAND 10000
-#define CONFLICTS 100                   /* of ten thousand items */
+#define CONFLICTS 100 /* of ten thousand items */
 #define NEXT_ATTEMPTS 150
-#define POOR_SEARCH_STEPS 200           /* back to a payment on a poor account; nearly always found within this */
+#define POOR_SEARCH_STEPS 200 /* back to a payment on a poor account; nearly always found within this */
 #define RICH_OPENING_MINOR 1000000000000LL
-#define POOR_OPENING_MINOR 100000LL     /* ten average payments */
+#define POOR_OPENING_MINOR 100000LL /* ten average payments */
 #define AMOUNT_MAX 20000
-#define IDS_PER_MS 64                   /* order ids rise by a millisecond each 64 of them */
+#define IDS_PER_MS 64 /* order ids rise by a millisecond each 64 of them */
 
 /* What a random number is for, so that two uses of one index don't agree. */
-enum salt { SALT_KIND = 1, SALT_TARGET, SALT_DISTANCE, SALT_ACCOUNT, SALT_ACCOUNT_KIND, SALT_AMOUNT, SALT_ID, SALT_FORM, SALT_CHANGE };
+enum salt {
+    SALT_KIND = 1,
+    SALT_TARGET,
+    SALT_DISTANCE,
+    SALT_ACCOUNT,
+    SALT_ACCOUNT_KIND,
+    SALT_AMOUNT,
+    SALT_ID,
+    SALT_FORM,
+    SALT_CHANGE
+};
 
 /* splitmix64's finish over a mix of seed, index and use. */
 static uint64_t random_at(const struct pay_workload *workload, uint64_t index, enum salt salt) {
-    uint64_t z = workload->seed * 0x9E3779B97F4A7C15u + index * 0xD1B54A32D192ED03u + (uint64_t)salt * 0x8CB92BA72F3D8DD7u;
+    uint64_t z =
+        workload->seed * 0x9E3779B97F4A7C15u + index * 0xD1B54A32D192ED03u + (uint64_t)salt * 0x8CB92BA72F3D8DD7u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
@@ -54,7 +65,10 @@ static enum account_kind account_kind_of(const struct pay_workload *workload, ui
 }
 
 /* Which payment an item is about: the index of its first sight, and the attempt. */
-struct identity { uint64_t order; int32_t attempt; };
+struct identity {
+    uint64_t order;
+    int32_t attempt;
+};
 
 /* The payment on a poor account that an item tries again. False: none near. */
 static bool poor_order_before(const struct pay_workload *workload, uint64_t index, uint64_t *ret_order) {
@@ -70,7 +84,7 @@ static bool poor_order_before(const struct pay_workload *workload, uint64_t inde
 }
 
 static struct identity identity_of(const struct pay_workload *workload, uint64_t index) {
-    for (;;) {                                  /* ends: each step goes to a smaller index, and item 0 is a first sight */
+    for (;;) { /* ends: each step goes to a smaller index, and item 0 is a first sight */
         enum pay_workload_kind kind = kind_at(workload, index);
         uint64_t order;
         if (kind == PAY_WORKLOAD_FIRST) return (struct identity){index, 1};
@@ -88,7 +102,9 @@ static void name_account(const struct pay_workload *workload, uint64_t order, ch
     case WRONG_CURRENCY:
         snprintf(account_id, PAY_ID_MAX + 1, "%srich-%06" PRIu64, prefix, drawn % workload->rich_accounts);
         return;
-    case POOR: snprintf(account_id, PAY_ID_MAX + 1, "%spoor-%06" PRIu64, prefix, drawn % workload->poor_accounts); return;
+    case POOR:
+        snprintf(account_id, PAY_ID_MAX + 1, "%spoor-%06" PRIu64, prefix, drawn % workload->poor_accounts);
+        return;
     case UNKNOWN: snprintf(account_id, PAY_ID_MAX + 1, "%snobody-%06" PRIu64, prefix, drawn % 1000); return;
     case FROZEN: pay_workload_frozen_account(workload, account_id); return;
     case CLOSED: pay_workload_closed_account(workload, account_id); return;
@@ -134,26 +150,32 @@ void pay_workload_item(const struct pay_workload *workload, uint64_t index, stru
     uint64_t form = random_at(workload, index, SALT_FORM) >> 8;
     item->kind = kind_at(workload, index);
     item->attempt = identity.attempt;
-    item->amount_minor = 1 + (int64_t)(random_at(workload, identity.order, SALT_AMOUNT) % AMOUNT_MAX) / identity.attempt;
+    item->amount_minor =
+        1 + (int64_t)(random_at(workload, identity.order, SALT_AMOUNT) % AMOUNT_MAX) / identity.attempt;
     item->invoice = identity.order % 4 == 0 ? identity.order + 1 : 0;
     item->put = !workload->plain && form % 8 == 0;
     name_order(workload, identity.order, item->order_id);
     name_account(workload, identity.order, item->account_id);
-    snprintf(item->currency, sizeof item->currency, "%s", account_kind_of(workload, identity.order) == WRONG_CURRENCY ? "USD" : "EUR");
+    snprintf(item->currency, sizeof item->currency, "%s",
+             account_kind_of(workload, identity.order) == WRONG_CURRENCY ? "USD" : "EUR");
     if (item->kind == PAY_WORKLOAD_CONFLICT) change_one_field(workload, index, item);
 }
 
 size_t pay_workload_body(const struct pay_workload_item *item, char body[PAY_WORKLOAD_BODY_MAX]) {
     char metadata[64] = "";
-    if (item->invoice != 0) snprintf(metadata, sizeof metadata, ",\"metadata\":{\"invoice\":\"INV-%08" PRIu64 "\"}", item->invoice);
-    int length = snprintf(body, PAY_WORKLOAD_BODY_MAX,
-                          "{\"order_id\":\"%s\",\"attempt\":%" PRId32 ",\"account_id\":\"%s\",\"amount_minor\":%" PRId64 ",\"currency\":\"%s\"%s}",
-                          item->order_id, item->attempt, item->account_id, item->amount_minor, item->currency, metadata);
+    if (item->invoice != 0)
+        snprintf(metadata, sizeof metadata, ",\"metadata\":{\"invoice\":\"INV-%08" PRIu64 "\"}", item->invoice);
+    int length =
+        snprintf(body, PAY_WORKLOAD_BODY_MAX,
+                 "{\"order_id\":\"%s\",\"attempt\":%" PRId32 ",\"account_id\":\"%s\",\"amount_minor\":%" PRId64
+                 ",\"currency\":\"%s\"%s}",
+                 item->order_id, item->attempt, item->account_id, item->amount_minor, item->currency, metadata);
     return (size_t)length;
 }
 
 static void print_account(FILE *out, const char *account_id, int64_t opening_minor) {
-    fprintf(out, "{\"account_id\":\"%s\",\"currency\":\"EUR\",\"opening_minor\":%" PRId64 "}\n", account_id, opening_minor);
+    fprintf(out, "{\"account_id\":\"%s\",\"currency\":\"EUR\",\"opening_minor\":%" PRId64 "}\n", account_id,
+            opening_minor);
 }
 
 void pay_workload_print_accounts(const struct pay_workload *workload, FILE *out) {

@@ -23,7 +23,7 @@
 
 struct pay_workload {
     uint64_t seed;
-    uint64_t epoch_ms;                          /* the time in the order ids; another epoch, other orders */
+    uint64_t epoch_ms; /* the time in the order ids; another epoch, other orders */
     uint32_t rich_accounts;
     uint32_t poor_accounts;
     uint32_t duplicates_percent;
@@ -41,8 +41,8 @@ struct pay_workload_item {
     char currency[PAY_CURRENCY_LENGTH + 1];
     int32_t attempt;
     int64_t amount_minor;
-    uint64_t invoice;                           /* for metadata; 0: none */
-    bool put;                                   /* sent as PUT /v1/payments/{order_id} */
+    uint64_t invoice; /* for metadata; 0: none */
+    bool put;         /* sent as PUT /v1/payments/{order_id} */
 };
 
 void pay_workload_item(const struct pay_workload *workload, uint64_t index, struct pay_workload_item *ret_item);

@@ -13,30 +13,30 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define IN_FLIGHT_MAX 5                 /* requests per broker connection: the most an idempotent producer may have */
-#define RECORD_OVERHEAD 256             /* key, headers and librdkafka's own, per record, for the byte budget */
+#define IN_FLIGHT_MAX 5     /* requests per broker connection: the most an idempotent producer may have */
+#define RECORD_OVERHEAD 256 /* key, headers and librdkafka's own, per record, for the byte budget */
 
 /* What is known of one partition; counted by the key's hash, so that the gate can judge before the library has chosen. */
 struct lane {
     uint32_t outstanding;
-    int64_t waiting_since_us;           /* the last acknowledgement, or when the first record after a pause was given */
-    int64_t last_offset;                /* on this handle; -1 at first */
+    int64_t waiting_since_us; /* the last acknowledgement, or when the first record after a pause was given */
+    int64_t last_offset;      /* on this handle; -1 at first */
 };
 
 struct pay_appender {
     struct pay_appender_options options;
     struct pay_pending *pending;
-    struct pay_kafka_publisher *publisher;      /* NULL while it can't be opened */
+    struct pay_kafka_publisher *publisher; /* NULL while it can't be opened */
     struct pay_kafka_probe *probe;
     struct pay_kafka_probe_state topic;
-    struct lane *lanes;                 /* by partition */
+    struct lane *lanes; /* by partition */
     int32_t lane_count;
-    struct lane whole;                  /* all partitions together */
+    struct lane whole; /* all partitions together */
     bool draining;
-    bool broken;                        /* the handle is over; replace it outside of its own callbacks */
+    bool broken; /* the handle is over; replace it outside of its own callbacks */
     bool reachable_logged;
-    int64_t acknowledged_us;            /* last honest acknowledgement */
-    int64_t reopen_us;                  /* not before */
+    int64_t acknowledged_us; /* last honest acknowledgement */
+    int64_t reopen_us;       /* not before */
     int64_t reopen_pause_ms;
     struct pay_appender_counters counters;
 };
@@ -58,7 +58,8 @@ static enum pay_move open_publisher(struct pay_appender *appender, struct pay_er
     };
     enum pay_move move = pay_kafka_publisher_open(&options, &appender->publisher, error);
     if (move != PAY_OK) return move;
-    if (!watch(appender, pay_kafka_publisher_descriptor(appender->publisher), appender->options.report_tag)) abort();     /* one descriptor, just made */
+    if (!watch(appender, pay_kafka_publisher_descriptor(appender->publisher), appender->options.report_tag))
+        abort(); /* one descriptor, just made */
     for (int32_t i = 0; i < appender->lane_count; i++) appender->lanes[i].last_offset = -1;
     return PAY_OK;
 }
@@ -72,7 +73,8 @@ static void finish(struct pay_appender *appender, struct pay_call *call, const s
 
 static void finish_all(struct pay_appender *appender) {
     struct pay_call *call;
-    while ((call = pay_pending_oldest_due(appender->pending)) != NULL || (call = pay_pending_oldest_late(appender->pending)) != NULL) {
+    while ((call = pay_pending_oldest_due(appender->pending)) != NULL ||
+           (call = pay_pending_oldest_late(appender->pending)) != NULL) {
         appender->counters.abandoned += call->request != NULL;
         finish(appender, call, NULL);
     }
@@ -92,12 +94,13 @@ static void reopen(struct pay_appender *appender, int64_t now_us) {
     appender->reopen_pause_ms = appender->reopen_pause_ms == 0 ? 50 : appender->reopen_pause_ms * 2;
     if (appender->reopen_pause_ms > PAY_APPENDER_REOPEN_MAX_MS) appender->reopen_pause_ms = PAY_APPENDER_REOPEN_MAX_MS;
     appender->reopen_us = now_us + appender->reopen_pause_ms * 1000;
-    if (open_publisher(appender, &error) != PAY_OK) pay_log(PAY_LOG_WARNING, "can't open a new producer yet, trying again: %s", error.text);
+    if (open_publisher(appender, &error) != PAY_OK)
+        pay_log(PAY_LOG_WARNING, "can't open a new producer yet, trying again: %s", error.text);
 }
 
 static void replace(struct pay_appender *appender, const char *why) {
-    pay_log(PAY_LOG_WARNING, "replacing the Kafka producer: %s; %u calls under way are answered 504 outcome_unknown", why,
-            pay_pending_due_count(appender->pending));
+    pay_log(PAY_LOG_WARNING, "replacing the Kafka producer: %s; %u calls under way are answered 504 outcome_unknown",
+            why, pay_pending_due_count(appender->pending));
     appender->counters.replaced++;
     close_publisher(appender);
     reopen(appender, pay_clock_us());
@@ -106,7 +109,8 @@ static void replace(struct pay_appender *appender, const char *why) {
 /* --- the gate ----------------------------------------------------------------------------------------------------------------- */
 
 static bool stalled(const struct pay_appender *appender, const struct lane *lane, int64_t now_us) {
-    return lane->outstanding > 0 && now_us - lane->waiting_since_us > appender->options.config->producer_stall_ms * 1000;
+    return lane->outstanding > 0 &&
+           now_us - lane->waiting_since_us > appender->options.config->producer_stall_ms * 1000;
 }
 
 /* Something from the brokers not long ago: a metadata answer, or an acknowledgement. */
@@ -133,7 +137,8 @@ static struct lane *lane_of(struct pay_appender *appender, int32_t partition) {
 static const char *judge(struct pay_appender *appender, const struct lane *lane, int64_t now_us) {
     struct pay_appender_counters *counters = &appender->counters;
     if (appender->draining) return counters->refused_draining++, "This server is shutting down.";
-    if (appender->publisher == NULL || appender->broken) return counters->refused_unreachable++, "The connection to the log is being renewed.";
+    if (appender->publisher == NULL || appender->broken)
+        return counters->refused_unreachable++, "The connection to the log is being renewed.";
     if (!proven(appender, now_us)) return counters->refused_unreachable++, "The log can't be reached.";
     if (stalled(appender, &appender->whole, now_us) || (lane != NULL && stalled(appender, lane, now_us))) {
         return counters->refused_stalled++, "The log hasn't acknowledged anything for some time.";
@@ -147,9 +152,10 @@ static void count_in(struct lane *lane, int64_t now_us) {
 
 /* --- submitting --------------------------------------------------------------------------------------------------------------- */
 
-static enum pay_move publish(struct pay_appender *appender, const struct pay_append *record, struct pay_call *call, struct pay_error *error) {
+static enum pay_move publish(struct pay_appender *appender, const struct pay_append *record, struct pay_call *call,
+                             struct pay_error *error) {
     const struct pay_kafka_message message = {
-        .partition = -1,                /* librdkafka's own murmur2 decides; ours is only the gate's opinion */
+        .partition = -1, /* librdkafka's own murmur2 decides; ours is only the gate's opinion */
         .key = record->order_id,
         .key_length = strlen(record->order_id),
         .value = record->value,
@@ -161,16 +167,19 @@ static enum pay_move publish(struct pay_appender *appender, const struct pay_app
     return pay_kafka_publisher_publish(appender->publisher, &message, error);
 }
 
-bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record, struct pay_http_request *request, const char **ret_reason) {
+bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record,
+                         struct pay_http_request *request, const char **ret_reason) {
     struct pay_error error;
     int64_t now_us = pay_clock_us();
     int32_t partitions = appender->topic.partitions;
-    int32_t partition = partitions > 0 ? pay_partition_of_key(record->order_id, strlen(record->order_id), partitions) : -1;
+    int32_t partition =
+        partitions > 0 ? pay_partition_of_key(record->order_id, strlen(record->order_id), partitions) : -1;
     struct lane *lane = lane_of(appender, partition);
     *ret_reason = judge(appender, lane, now_us);
     if (*ret_reason != NULL) return false;
 
-    struct pay_call *call = pay_pending_add(appender->pending, request, (uint32_t)record->value_length + RECORD_OVERHEAD, now_us);
+    struct pay_call *call =
+        pay_pending_add(appender->pending, request, (uint32_t)record->value_length + RECORD_OVERHEAD, now_us);
     if (call == NULL) {
         appender->counters.refused_budget++;
         *ret_reason = "Too many payments are on their way to the log.";
@@ -187,7 +196,7 @@ bool pay_appender_submit(struct pay_appender *appender, const struct pay_append 
         pay_http_set_context(request, call);
         return true;
     }
-    pay_pending_remove(appender->pending, call);        /* never taken by the library: certainly not stored */
+    pay_pending_remove(appender->pending, call); /* never taken by the library: certainly not stored */
     appender->broken = appender->broken || move == PAY_SESSION_OVER;
     appender->counters.refused_budget++;
     *ret_reason = "The log takes nothing just now.";
@@ -209,9 +218,11 @@ static bool is_honest(struct pay_appender *appender, const struct pay_kafka_repo
     return true;
 }
 
-static void acknowledged(struct pay_appender *appender, struct pay_call *call, const struct pay_kafka_report *report, int64_t now_us) {
-    const struct pay_position position = {
-        .generation = appender->options.config->producer_log_generation, .partition = report->partition, .offset = report->offset};
+static void acknowledged(struct pay_appender *appender, struct pay_call *call, const struct pay_kafka_report *report,
+                         int64_t now_us) {
+    const struct pay_position position = {.generation = appender->options.config->producer_log_generation,
+                                          .partition = report->partition,
+                                          .offset = report->offset};
     appender->counters.acknowledged++;
     appender->counters.late += call->request == NULL;
     appender->acknowledged_us = now_us;
@@ -234,10 +245,12 @@ static void take_report(struct pay_appender *appender, const struct pay_kafka_re
     }
     if (report->failed) {
         appender->counters.failed++;
-        pay_log(PAY_LOG_WARNING, "an append failed: %s (partition %d); answered 504 outcome_unknown", report->code, report->partition);
+        pay_log(PAY_LOG_WARNING, "an append failed: %s (partition %d); answered 504 outcome_unknown", report->code,
+                report->partition);
     } else {
         appender->counters.odd++;
-        pay_log(PAY_LOG_ERROR, "an acknowledgement that proves nothing: partition %d offset %" PRId64 "; answered 504 outcome_unknown",
+        pay_log(PAY_LOG_ERROR,
+                "an acknowledgement that proves nothing: partition %d offset %" PRId64 "; answered 504 outcome_unknown",
                 report->partition, report->offset);
     }
     appender->broken = true;
@@ -256,8 +269,11 @@ void pay_appender_look(struct pay_appender *appender) {
     pay_kafka_probe_look(appender->probe, &appender->topic);
     bool reachable = appender->topic.reason[0] == '\0';
     if (reachable == appender->reachable_logged) return;
-    if (reachable) pay_log(PAY_LOG_INFO, "topic %s answers, %d partitions", appender->options.config->request_topic, appender->topic.partitions);
-    else pay_log(PAY_LOG_WARNING, "the brokers don't answer, asking again: %s", appender->topic.reason);
+    if (reachable)
+        pay_log(PAY_LOG_INFO, "topic %s answers, %d partitions", appender->options.config->request_topic,
+                appender->topic.partitions);
+    else
+        pay_log(PAY_LOG_WARNING, "the brokers don't answer, asking again: %s", appender->topic.reason);
     appender->reachable_logged = reachable;
 }
 
@@ -277,7 +293,7 @@ static void expire(struct pay_appender *appender, int64_t now_us) {
     while ((call = pay_pending_oldest_due(appender->pending)) != NULL && now_us - call->started_us >= timeout_us) {
         appender->counters.expired++;
         appender->options.done(appender->options.argument, call, NULL);
-        pay_pending_detach(appender->pending, call);    /* its record is still on its way */
+        pay_pending_detach(appender->pending, call); /* its record is still on its way */
     }
 }
 
@@ -294,28 +310,32 @@ void pay_appender_tick(struct pay_appender *appender) {
     }
     /* Nobody waits any more; what is still in the queue would be appended long after its client gave up. */
     int64_t silence_us = (appender->options.config->producer_request_timeout_ms + PAY_APPENDER_SILENCE_MS) * 1000;
-    if (appender->whole.outstanding > 0 && now_us - appender->whole.waiting_since_us > silence_us) replace(appender, "nothing was acknowledged for long");
+    if (appender->whole.outstanding > 0 && now_us - appender->whole.waiting_since_us > silence_us)
+        replace(appender, "nothing was acknowledged for long");
 }
 
 int64_t pay_appender_next_us(struct pay_appender *appender) {
     struct pay_call *call = pay_pending_oldest_due(appender->pending);
-    int64_t next_us = call != NULL ? call->started_us + appender->options.config->producer_request_timeout_ms * 1000 : INT64_MAX;
+    int64_t next_us =
+        call != NULL ? call->started_us + appender->options.config->producer_request_timeout_ms * 1000 : INT64_MAX;
     if (appender->publisher == NULL && appender->reopen_us < next_us) next_us = appender->reopen_us;
     return next_us;
 }
 
 /* --- the rest ----------------------------------------------------------------------------------------------------------------- */
 
-struct pay_appender *pay_appender_open(const struct pay_appender_options *options, char *ret_message, size_t message_size) {
+struct pay_appender *pay_appender_open(const struct pay_appender_options *options, char *ret_message,
+                                       size_t message_size) {
     struct pay_error error = {.text = "out of memory"};
     const struct pay_config *config = options->config;
     struct pay_appender *appender = calloc(1, sizeof *appender);
     if (appender != NULL) {
         appender->options = *options;
-        appender->pending = pay_pending_new((uint32_t)config->producer_inflight_records_max, (uint64_t)config->producer_inflight_bytes_max);
+        appender->pending = pay_pending_new((uint32_t)config->producer_inflight_records_max,
+                                            (uint64_t)config->producer_inflight_bytes_max);
         if (appender->pending != NULL && open_publisher(appender, &error) == PAY_OK &&
             pay_kafka_probe_open(&options->kafka, config->request_topic, &appender->probe, &error) == PAY_OK) {
-            appender->reachable_logged = true;          /* so that the first failure is said, and the first answer after it */
+            appender->reachable_logged = true; /* so that the first failure is said, and the first answer after it */
             pay_kafka_probe_look(appender->probe, &appender->topic);
             if (watch(appender, pay_kafka_probe_descriptor(appender->probe), options->probe_tag)) return appender;
         }
@@ -336,18 +356,23 @@ void pay_appender_close(struct pay_appender *appender) {
 
 void pay_appender_drain(struct pay_appender *appender) { appender->draining = true; }
 const struct pay_pending *pay_appender_pending(const struct pay_appender *appender) { return appender->pending; }
-const struct pay_appender_counters *pay_appender_counters(const struct pay_appender *appender) { return &appender->counters; }
+const struct pay_appender_counters *pay_appender_counters(const struct pay_appender *appender) {
+    return &appender->counters;
+}
 
 bool pay_appender_ready(struct pay_appender *appender, char *reason, size_t reason_size) {
     int64_t now_us = pay_clock_us();
     if (appender->draining) {
         snprintf(reason, reason_size, "shutting down");
-    } else if (appender->topic.answered_ms == 0 || appender->topic.answered_ms * 1000 < now_us - PAY_APPENDER_PROOF_MS * 1000) {
-        snprintf(reason, reason_size, "the brokers don't answer for topic %s: %s", appender->options.config->request_topic, appender->topic.reason);
+    } else if (appender->topic.answered_ms == 0 ||
+               appender->topic.answered_ms * 1000 < now_us - PAY_APPENDER_PROOF_MS * 1000) {
+        snprintf(reason, reason_size, "the brokers don't answer for topic %s: %s",
+                 appender->options.config->request_topic, appender->topic.reason);
     } else if (appender->publisher == NULL) {
         snprintf(reason, reason_size, "the Kafka producer is being replaced");
     } else if (stalled(appender, &appender->whole, now_us)) {
-        snprintf(reason, reason_size, "nothing was acknowledged for %" PRId64 " ms", (now_us - appender->whole.waiting_since_us) / 1000);
+        snprintf(reason, reason_size, "nothing was acknowledged for %" PRId64 " ms",
+                 (now_us - appender->whole.waiting_since_us) / 1000);
     } else {
         return true;
     }

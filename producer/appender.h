@@ -24,8 +24,9 @@
 #include "kafka/kafka_conf.h"
 #include "producer/pending.h"
 
-#define PAY_APPENDER_PROOF_MS 5000          /* five questions of the probe */
-#define PAY_APPENDER_SILENCE_MS 10000       /* beyond the request timeout: then every client was answered, and the handle is replaced */
+#define PAY_APPENDER_PROOF_MS 5000 /* five questions of the probe */
+#define PAY_APPENDER_SILENCE_MS                                                                                        \
+    10000 /* beyond the request timeout: then every client was answered, and the handle is replaced */
 #define PAY_APPENDER_REOPEN_MAX_MS 1000
 
 struct pay_appender;
@@ -33,9 +34,9 @@ struct pay_appender;
 struct pay_appender_options {
     const struct pay_config *config;
     struct pay_kafka_options kafka;
-    int epoll;                              /* the loop's; our descriptors are added to it with these as data.u64 */
-    uint64_t report_tag;                    /* call pay_appender_run */
-    uint64_t probe_tag;                     /* call pay_appender_look */
+    int epoll;           /* the loop's; our descriptors are added to it with these as data.u64 */
+    uint64_t report_tag; /* call pay_appender_run */
+    uint64_t probe_tag;  /* call pay_appender_look */
     /* The call is about to be removed; its request, if not NULL, wants an answer now. position NULL: unknown. */
     void (*done)(void *argument, struct pay_call *call, const struct pay_position *position);
     void *argument;
@@ -47,10 +48,11 @@ struct pay_appender_counters {
 };
 
 /* NULL: *ret_message says why (settings; never an unreachable broker). */
-struct pay_appender *pay_appender_open(const struct pay_appender_options *options, char *ret_message, size_t message_size);
+struct pay_appender *pay_appender_open(const struct pay_appender_options *options, char *ret_message,
+                                       size_t message_size);
 
 struct pay_append {
-    const char *order_id;                   /* the key */
+    const char *order_id; /* the key */
     int32_t attempt;
     const char *request_id;
     const void *value;
@@ -60,16 +62,19 @@ struct pay_append {
 };
 
 /* True: taken, `done` will come. False: *ret_reason says why not, as a sentence for the client. */
-bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record, struct pay_http_request *request, const char **ret_reason);
+bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record,
+                         struct pay_http_request *request, const char **ret_reason);
 /* The client went away; the record stays on its way. */
 void pay_appender_forget(struct pay_appender *appender, struct pay_http_request *request);
 
-void pay_appender_run(struct pay_appender *appender);           /* takes reports; never blocks */
-void pay_appender_look(struct pay_appender *appender);          /* takes what the probe found */
-void pay_appender_tick(struct pay_appender *appender);          /* deadlines, replacing, reopening: cheap, in every turn of the loop */
-int64_t pay_appender_next_us(struct pay_appender *appender);    /* when the next deadline is (pay_clock_us), INT64_MAX: none */
+void pay_appender_run(struct pay_appender *appender);  /* takes reports; never blocks */
+void pay_appender_look(struct pay_appender *appender); /* takes what the probe found */
+void pay_appender_tick(
+    struct pay_appender *appender); /* deadlines, replacing, reopening: cheap, in every turn of the loop */
+int64_t pay_appender_next_us(
+    struct pay_appender *appender); /* when the next deadline is (pay_clock_us), INT64_MAX: none */
 
-void pay_appender_drain(struct pay_appender *appender);         /* from now on every submit is refused */
+void pay_appender_drain(struct pay_appender *appender); /* from now on every submit is refused */
 bool pay_appender_ready(struct pay_appender *appender, char *reason, size_t reason_size);
 const struct pay_pending *pay_appender_pending(const struct pay_appender *appender);
 const struct pay_appender_counters *pay_appender_counters(const struct pay_appender *appender);

@@ -16,7 +16,8 @@
  * Authorization at most once, never Content-Length beside Transfer-Encoding, no coding but chunked, header names and values without
  * odd bytes; enforces body_max while the body streams in; connections that are idle, slow to send or slow to read are closed;
  * a client that goes away while its answer is due is only noticed when it comes.
- * Bounds: connections_max (more wait in the kernel's queue), 16 KiB per connection and body_max per request that has a body.
+ * Bounds: connections_max (more wait in the kernel's queue), 8 KiB per connection, which a request's head must fit into, and body_max per
+ * request that has a body.
  */
 #ifndef PAY_PRODUCER_HTTP_H
 #define PAY_PRODUCER_HTTP_H
@@ -25,19 +26,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAY_HTTP_IDLE_MS 60000          /* between two requests, the head of the next included */
-#define PAY_HTTP_BODY_MS 20000          /* from the head to the end of the body */
-#define PAY_HTTP_SEND_MS 20000          /* until the client has taken the answer */
-#define PAY_HTTP_QUIET_MS 1500          /* a connection that is quiet for so long is looked at: has the client hung up? */
-#define PAY_HTTP_DISCARD_MAX 1048576    /* a body that is refused is read so far, so that the client sees the answer */
+#define PAY_HTTP_IDLE_MS 60000       /* between two requests, the head of the next included */
+#define PAY_HTTP_BODY_MS 20000       /* from the head to the end of the body */
+#define PAY_HTTP_SEND_MS 20000       /* until the client has taken the answer */
+#define PAY_HTTP_QUIET_MS 1500       /* a connection that is quiet for so long is looked at: has the client hung up? */
+#define PAY_HTTP_DISCARD_MAX 1048576 /* a body that is refused is read so far, so that the client sees the answer */
 #define PAY_HTTP_PATH_MAX 512
 
 struct pay_http;
 struct pay_http_request;
 
 enum pay_http_fault {
-    PAY_HTTP_BAD_HEAD,                  /* 400 and close; `detail` says which rule */
-    PAY_HTTP_BODY_TOO_LARGE             /* 413 */
+    PAY_HTTP_BAD_HEAD,      /* 400 and close; `detail` says which rule */
+    PAY_HTTP_BODY_TOO_LARGE /* 413 */
 };
 
 struct pay_http_options {
@@ -55,12 +56,14 @@ struct pay_http_options {
 struct pay_http *pay_http_open(const struct pay_http_options *options, char *ret_message, size_t message_size);
 uint16_t pay_http_port(const struct pay_http *http);
 int pay_http_descriptor(const struct pay_http *http);
-void pay_http_run(struct pay_http *http);                       /* never blocks */
-bool pay_http_due(const struct pay_http *http);                 /* answers were given since the last run */
-void pay_http_tick(struct pay_http *http, int64_t now_ms);      /* closes what is idle or slow */
-void pay_http_stop_accepting(struct pay_http *http);            /* new connections are refused by the kernel; answers say Connection: close */
-uint32_t pay_http_connections(const struct pay_http *http);     /* open now */
-uint32_t pay_http_busy(const struct pay_http *http);            /* ... that are sending a request, waiting for an answer, or being sent one */
+void pay_http_run(struct pay_http *http);                  /* never blocks */
+bool pay_http_due(const struct pay_http *http);            /* answers were given since the last run */
+void pay_http_tick(struct pay_http *http, int64_t now_ms); /* closes what is idle or slow */
+void pay_http_stop_accepting(
+    struct pay_http *http); /* new connections are refused by the kernel; answers say Connection: close */
+uint32_t pay_http_connections(const struct pay_http *http); /* open now */
+uint32_t pay_http_busy(
+    const struct pay_http *http); /* ... that are sending a request, waiting for an answer, or being sent one */
 /* Every request must have been answered; what isn't sent by now is lost. NULL is fine. */
 void pay_http_close(struct pay_http *http);
 
@@ -69,11 +72,12 @@ const char *pay_http_library_version(void);
 
 /* --- a request --- */
 const char *pay_http_method(const struct pay_http_request *request);
-const char *pay_http_path(const struct pay_http_request *request);                          /* decoded, without the query; never NULL */
-const char *pay_http_header(const struct pay_http_request *request, const char *name);      /* NULL when absent; the first of several */
+const char *pay_http_path(const struct pay_http_request *request); /* decoded, without the query; never NULL */
+const char *pay_http_header(const struct pay_http_request *request,
+                            const char *name); /* NULL when absent; the first of several */
 uint32_t pay_http_header_count(const struct pay_http_request *request, const char *name);
-const char *pay_http_body(const struct pay_http_request *request, size_t *ret_length);      /* valid from `complete` on */
-void pay_http_set_context(struct pay_http_request *request, void *context);                 /* the caller's own word */
+const char *pay_http_body(const struct pay_http_request *request, size_t *ret_length); /* valid from `complete` on */
+void pay_http_set_context(struct pay_http_request *request, void *context);            /* the caller's own word */
 void *pay_http_context(const struct pay_http_request *request);
 
 struct pay_http_header {
@@ -83,11 +87,11 @@ struct pay_http_header {
 
 struct pay_http_answer {
     unsigned int status;
-    const char *body;                   /* copied */
+    const char *body; /* copied */
     size_t body_length;
     const struct pay_http_header *headers;
     size_t header_count;
-    bool close;                         /* and close the connection */
+    bool close; /* and close the connection */
 };
 
 void pay_http_answer(struct pay_http_request *request, const struct pay_http_answer *answer);

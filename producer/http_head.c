@@ -5,7 +5,8 @@
 
 /* RFC 9110 token. */
 static bool is_token_character(unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
 static bool is_token(const char *text, size_t length) {
@@ -45,14 +46,16 @@ static void take_length(struct pay_http_head *head, const char *value, size_t le
 static void take_host(struct pay_http_head *head, const char *value, size_t length) {
     head->hosts++;
     for (size_t i = 0; i < length; i++) {
-        if (value[i] == ' ' || value[i] == '\t' || value[i] == ',' || value[i] == '/' || value[i] == '@') head->odd_host = true;
+        if (value[i] == ' ' || value[i] == '\t' || value[i] == ',' || value[i] == '/' || value[i] == '@')
+            head->odd_host = true;
     }
 }
 
-void pay_http_head_take(struct pay_http_head *head, const char *name, size_t name_length, const char *value, size_t value_length) {
+void pay_http_head_take(struct pay_http_head *head, const char *name, size_t name_length, const char *value,
+                        size_t value_length) {
     if (!is_token(name, name_length)) head->odd_name = true;
     if (!is_field_value(value, value_length)) head->odd_value = true;
-    switch (name_length) {          /* most headers of a request aren't ours: one comparison decides */
+    switch (name_length) { /* most headers of a request aren't ours: one comparison decides */
     case 4:
         if (same(name, name_length, "host")) take_host(head, value, value_length);
         break;
@@ -78,6 +81,7 @@ void pay_http_head_take(struct pay_http_head *head, const char *name, size_t nam
 }
 
 const char *pay_http_head_judge(const struct pay_http_head *head) {
+    /* clang-format off */
     const struct { bool broken; const char *rule; } rules[] = {
         {head->odd_name, "A header name holds a character that names can't have."},
         {head->odd_value, "A header value holds a control character."},
@@ -93,6 +97,7 @@ const char *pay_http_head_judge(const struct pay_http_head *head) {
         {head->content_types > 1, "Content-Type is given more than once."},
         {head->authorizations > 1, "Authorization is given more than once."},
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         if (rules[i].broken) return rules[i].rule;
     }

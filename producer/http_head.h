@@ -14,11 +14,12 @@ struct pay_http_head {
     bool http_1_1;
     uint32_t content_lengths, transfer_encodings, hosts, content_types, authorizations;
     bool odd_name, odd_value, odd_coding, odd_length, odd_host;
-    bool expects;                   /* Expect: 100-continue: the client waits before it sends the body */
-    uint64_t length;                /* Content-Length, UINT64_MAX when larger than that; 0 when absent */
+    bool expects;    /* Expect: 100-continue: the client waits before it sends the body */
+    uint64_t length; /* Content-Length, UINT64_MAX when larger than that; 0 when absent */
 };
 
-void pay_http_head_take(struct pay_http_head *head, const char *name, size_t name_length, const char *value, size_t value_length);
+void pay_http_head_take(struct pay_http_head *head, const char *name, size_t name_length, const char *value,
+                        size_t value_length);
 /* NULL: fine. Else the rule that is broken, as a sentence for the client. Static. */
 const char *pay_http_head_judge(const struct pay_http_head *head);
 

@@ -19,9 +19,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTION_MEMORY 16384         /* head of a request, head of an answer */
+#define CONNECTION_MEMORY                                                                                              \
+    8192 /* heads of a request and its answer; libmicrohttpd clears all of it per request: 16 KiB cost 6% of the CPU */
 #define BACKLOG 1024
-#define SPARE_REQUESTS_MAX 1024         /* kept for reuse: malloc and free of 9 KiB cost more than the request's own work */
+#define SPARE_REQUESTS_MAX 1024 /* kept for reuse: malloc and free of 9 KiB cost more than the request's own work */
 
 enum phase { IDLE, BODY, DUE, SENDING };
 
@@ -37,13 +38,13 @@ struct pay_http_request {
     struct pay_http *http;
     struct MHD_Connection *connection;
     struct link *link;
-    struct MHD_Response *response;      /* given, not yet queued */
+    struct MHD_Response *response; /* given, not yet queued */
     unsigned int status;
     const char *method;
-    bool completed;                     /* `complete` was called */
+    bool completed; /* `complete` was called */
     bool answered;
     bool suspended;
-    bool close;                         /* a fault: the answer goes out at once and the connection ends */
+    bool close; /* a fault: the answer goes out at once and the connection ends */
     size_t discarded;
     void *context;
     struct pay_http_request *next_spare;
@@ -59,7 +60,7 @@ struct pay_http {
     bool due;
     bool draining;
     int64_t now_ms;
-    struct link links;                  /* a ring; this one is its anchor */
+    struct link links; /* a ring; this one is its anchor */
     uint32_t link_count;
     struct pay_http_request *spare;
     uint32_t spare_count;
@@ -96,7 +97,9 @@ static void request_free(struct pay_http_request *request) {
 static bool body_append(struct pay_http_request *request, const char *piece, size_t length) {
     size_t wanted = request->body_length + length;
     if (wanted > request->body_room) {
-        size_t room = wanted <= 1024 ? 1024 : request->http->options.body_max;      /* most payments are small; the others get it all */
+        size_t room = wanted <= 1024
+                          ? 1024
+                          : request->http->options.body_max; /* most payments are small; the others get it all */
         char *body = realloc(request->body, room);
         if (body == NULL) return false;
         request->body = body;
@@ -130,15 +133,16 @@ static enum MHD_Result on_fault(struct pay_http_request *request, enum pay_http_
     return MHD_YES;
 }
 
-static enum MHD_Result note_header(void *argument, enum MHD_ValueKind kind, const char *name, size_t name_length, const char *value, size_t value_length) {
+static enum MHD_Result note_header(void *argument, enum MHD_ValueKind kind, const char *name, size_t name_length,
+                                   const char *value, size_t value_length) {
     (void)kind;
     pay_http_head_take(argument, name, name_length, value != NULL ? value : "", value_length);
     return MHD_YES;
 }
 
 /* The head is there. An answer given now is kept until the body was read and thrown away, unless that would be too much or useless. */
-static enum MHD_Result on_head(struct pay_http *http, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                               void **context) {
+static enum MHD_Result on_head(struct pay_http *http, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, void **context) {
     struct pay_http_head head = {.http_1_1 = strcmp(version, "HTTP/1.1") == 0};
     struct pay_http_request *request = request_new(http);
     if (request == NULL) return MHD_NO;
@@ -153,8 +157,10 @@ static enum MHD_Result on_head(struct pay_http *http, struct MHD_Connection *con
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, note_header, &head);
     const char *wrong = pay_http_head_judge(&head);
     if (wrong == NULL) wrong = pay_http_path_decode(url, request->path, sizeof request->path);
-    if (wrong != NULL) on_fault(request, PAY_HTTP_BAD_HEAD, wrong);
-    else http->options.head(http->options.argument, request);
+    if (wrong != NULL)
+        on_fault(request, PAY_HTTP_BAD_HEAD, wrong);
+    else
+        http->options.head(http->options.argument, request);
     if (!request->answered && head.length > http->options.body_max) on_fault(request, PAY_HTTP_BODY_TOO_LARGE, NULL);
     if (!request->answered) return MHD_YES;
     bool now = request->close || head.expects || head.length > PAY_HTTP_DISCARD_MAX;
@@ -166,9 +172,10 @@ static enum MHD_Result on_body(struct pay_http_request *request, const char *pie
     *length = 0;
     if (request->answered) {
         request->discarded += taken;
-        return request->discarded <= PAY_HTTP_DISCARD_MAX ? MHD_YES : MHD_NO;       /* more than that: just close */
+        return request->discarded <= PAY_HTTP_DISCARD_MAX ? MHD_YES : MHD_NO; /* more than that: just close */
     }
-    if (taken > request->http->options.body_max - request->body_length) return on_fault(request, PAY_HTTP_BODY_TOO_LARGE, NULL);
+    if (taken > request->http->options.body_max - request->body_length)
+        return on_fault(request, PAY_HTTP_BODY_TOO_LARGE, NULL);
     return body_append(request, piece, taken) ? MHD_YES : MHD_NO;
 }
 
@@ -184,15 +191,17 @@ static enum MHD_Result on_end(struct pay_http_request *request) {
     return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *argument, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                                  const char *piece, size_t *length, void **context) {
+static enum MHD_Result on_request(void *argument, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *piece, size_t *length,
+                                  void **context) {
     if (*context == NULL) return on_head(argument, connection, url, method, version, context);
     struct pay_http_request *request = *context;
     return *length > 0 ? on_body(request, piece, length) : on_end(request);
 }
 
 /* The answer is sent, or the connection is gone. */
-static void on_completed(void *argument, struct MHD_Connection *connection, void **context, enum MHD_RequestTerminationCode how) {
+static void on_completed(void *argument, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode how) {
     struct pay_http_request *request = *context;
     (void)argument;
     (void)connection;
@@ -206,12 +215,13 @@ static void on_completed(void *argument, struct MHD_Connection *connection, void
 
 /* --- one connection ----------------------------------------------------------------------------------------------------------- */
 
-static void on_connection(void *argument, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode what) {
+static void on_connection(void *argument, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what) {
     struct pay_http *http = argument;
     struct link *link = *socket_context;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         link = calloc(1, sizeof *link);
-        if (link == NULL) abort();          /* 40 bytes: the machine is out of memory, and accepted payments are in the log */
+        if (link == NULL) abort(); /* 40 bytes: the machine is out of memory, and accepted payments are in the log */
         link->descriptor = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         link->since_ms = http->now_ms;
         link->next = &http->links;
@@ -238,13 +248,14 @@ static bool has_hung_up(const struct link *link) {
 
 /* libmicrohttpd's own time-out starts again with every byte, so a client could hold a connection for ever; these don't. */
 void pay_http_tick(struct pay_http *http, int64_t now_ms) {
-    static const int64_t limits_ms[] = {[IDLE] = PAY_HTTP_IDLE_MS, [BODY] = PAY_HTTP_BODY_MS, [DUE] = INT64_MAX, [SENDING] = PAY_HTTP_SEND_MS};
+    static const int64_t limits_ms[] = {
+        [IDLE] = PAY_HTTP_IDLE_MS, [BODY] = PAY_HTTP_BODY_MS, [DUE] = INT64_MAX, [SENDING] = PAY_HTTP_SEND_MS};
     http->now_ms = now_ms;
     for (struct link *link = http->links.next; link != &http->links; link = link->next) {
         int64_t age_ms = now_ms - link->since_ms;
         bool reading = link->phase == IDLE || link->phase == BODY;
         bool over = age_ms > limits_ms[link->phase] || (reading && age_ms > PAY_HTTP_QUIET_MS && has_hung_up(link));
-        if (over) shutdown(link->descriptor, SHUT_RDWR);        /* wakes libmicrohttpd, which closes it */
+        if (over) shutdown(link->descriptor, SHUT_RDWR); /* wakes libmicrohttpd, which closes it */
     }
 }
 
@@ -266,23 +277,21 @@ struct pay_http *pay_http_open(const struct pay_http_options *options, char *ret
         http->links.next = http->links.previous = &http->links;
         http->port = pay_listen_port(fd);
         http->now_ms = pay_clock_ms();
-        http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
-                                        MHD_OPTION_LISTEN_SOCKET, fd,
-                                        MHD_OPTION_CONNECTION_LIMIT, (unsigned int)options->connections_max,
-                                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-                                        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-                                        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-                                        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, http,
-                                        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        http->daemon = MHD_start_daemon(
+            MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
+            MHD_OPTION_CONNECTION_LIMIT, (unsigned int)options->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+            (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
+            on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, http, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
 #if MHD_VERSION >= 0x00097701
-                                        MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
+            MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
 #else
-                                        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+            MHD_OPTION_STRICT_FOR_CLIENT, 1,
 #endif
-                                        MHD_OPTION_END);
+            MHD_OPTION_END);
         if (http->daemon != NULL) return http;
     }
-    snprintf(ret_message, message_size, "can't start the HTTP server on %s: out of memory or file descriptors", options->address);
+    snprintf(ret_message, message_size, "can't start the HTTP server on %s: out of memory or file descriptors",
+             options->address);
     close(fd);
     free(http);
     return NULL;
@@ -318,7 +327,8 @@ void pay_http_stop_accepting(struct pay_http *http) {
 
 uint32_t pay_http_busy(const struct pay_http *http) {
     uint32_t busy = 0;
-    for (const struct link *link = http->links.next; link != &http->links; link = link->next) busy += link->phase != IDLE;
+    for (const struct link *link = http->links.next; link != &http->links; link = link->next)
+        busy += link->phase != IDLE;
     return busy;
 }
 
@@ -373,14 +383,17 @@ const char *pay_http_body(const struct pay_http_request *request, size_t *ret_le
 
 void pay_http_answer(struct pay_http_request *request, const struct pay_http_answer *answer) {
     assert(!request->answered);
-    struct MHD_Response *response = MHD_create_response_from_buffer(answer->body_length, (void *)(uintptr_t)answer->body, MHD_RESPMEM_MUST_COPY);
-    if (response == NULL) abort();          /* see on_connection */
-    for (size_t i = 0; i < answer->header_count; i++) MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
-    if (answer->close || request->close || request->http->draining) MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(answer->body_length, (void *)(uintptr_t)answer->body, MHD_RESPMEM_MUST_COPY);
+    if (response == NULL) abort(); /* see on_connection */
+    for (size_t i = 0; i < answer->header_count; i++)
+        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
+    if (answer->close || request->close || request->http->draining)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     request->response = response;
     request->status = answer->status;
     request->answered = true;
-    if (!request->suspended) return;        /* the callback that runs now queues it */
+    if (!request->suspended) return; /* the callback that runs now queues it */
     request->suspended = false;
     request->http->due = true;
     MHD_resume_connection(request->connection);

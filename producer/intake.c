@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define TICK_MS 1000
-#define FLUSH_MS 500                    /* after a drain that ran out: for the last answers to leave */
+#define FLUSH_MS 500 /* after a drain that ran out: for the last answers to leave */
 
 enum source { HTTP, REPORTS, PROBE, SIGNALS, ADMIN };
 
@@ -31,10 +31,10 @@ struct pay_intake {
     struct pay_routes routes;
     char version[160];
     bool draining;
-    bool ready;                         /* as last logged and told to systemd */
-    int64_t tick_ms;                    /* next one */
+    bool ready;      /* as last logged and told to systemd */
+    int64_t tick_ms; /* next one */
     int64_t drain_until_ms;
-    bool seen[ADMIN + 1];               /* which descriptors were ready in this turn */
+    bool seen[ADMIN + 1]; /* which descriptors were ready in this turn */
 };
 
 /* --- the admin port ----------------------------------------------------------------------------------------------------------- */
@@ -45,7 +45,8 @@ static bool is_ready(void *argument, char *reason, size_t reason_size) {
 }
 
 static void write_problems(const struct pay_intake *intake, FILE *out) {
-    pay_metrics_head(out, "paybuf_intake_refused_total", "counter", "Calls not answered 202, by the code of the answer.");
+    pay_metrics_head(out, "paybuf_intake_refused_total", "counter",
+                     "Calls not answered 202, by the code of the answer.");
     for (int code = 0; code < PAY_PROBLEM_COUNT; code++) {
         char label[64];
         snprintf(label, sizeof label, "code=\"%s\"", pay_problem_name((enum pay_problem_code)code));
@@ -56,10 +57,13 @@ static void write_problems(const struct pay_intake *intake, FILE *out) {
 static void write_appender(const struct pay_intake *intake, FILE *out) {
     const struct pay_appender_counters *counters = pay_appender_counters(intake->appender);
     const struct pay_pending *pending = pay_appender_pending(intake->appender);
-    const struct { const char *labels; uint64_t value; } reasons[] = {{"reason=\"budget\"", counters->refused_budget},
-                                                                      {"reason=\"draining\"", counters->refused_draining},
-                                                                      {"reason=\"unreachable\"", counters->refused_unreachable},
-                                                                      {"reason=\"stalled\"", counters->refused_stalled}},
+    const struct {
+        const char *labels;
+        uint64_t value;
+    } reasons[] = {{"reason=\"budget\"", counters->refused_budget},
+                   {"reason=\"draining\"", counters->refused_draining},
+                   {"reason=\"unreachable\"", counters->refused_unreachable},
+                   {"reason=\"stalled\"", counters->refused_stalled}},
       unknowns[] = {{"reason=\"failed\"", counters->failed},
                     {"reason=\"odd_acknowledgement\"", counters->odd},
                     {"reason=\"deadline\"", counters->expired},
@@ -73,11 +77,15 @@ static void write_appender(const struct pay_intake *intake, FILE *out) {
         pay_metrics_value(out, "paybuf_intake_unknown_total", unknowns[i].labels, unknowns[i].value);
     }
     pay_metrics_counter(out, "paybuf_intake_acknowledged_total", "Honest acknowledgements.", counters->acknowledged);
-    pay_metrics_counter(out, "paybuf_intake_late_acknowledgements_total", "... that came after the client was answered 504 or gone.", counters->late);
-    pay_metrics_counter(out, "paybuf_intake_producers_replaced_total", "Kafka producers closed and opened again.", counters->replaced);
-    pay_metrics_gauge(out, "paybuf_intake_in_flight_records", "Records given to Kafka and not reported back.", pay_pending_count(pending));
+    pay_metrics_counter(out, "paybuf_intake_late_acknowledgements_total",
+                        "... that came after the client was answered 504 or gone.", counters->late);
+    pay_metrics_counter(out, "paybuf_intake_producers_replaced_total", "Kafka producers closed and opened again.",
+                        counters->replaced);
+    pay_metrics_gauge(out, "paybuf_intake_in_flight_records", "Records given to Kafka and not reported back.",
+                      pay_pending_count(pending));
     pay_metrics_gauge(out, "paybuf_intake_in_flight_bytes", "Their bytes.", (double)pay_pending_bytes(pending));
-    pay_metrics_gauge(out, "paybuf_intake_waiting_clients", "Clients waiting for an acknowledgement.", pay_pending_due_count(pending));
+    pay_metrics_gauge(out, "paybuf_intake_waiting_clients", "Clients waiting for an acknowledgement.",
+                      pay_pending_due_count(pending));
 }
 
 static void write_metrics(void *argument, FILE *out) {
@@ -88,7 +96,8 @@ static void write_metrics(void *argument, FILE *out) {
     write_problems(intake, out);
     write_appender(intake, out);
     pay_metrics_gauge(out, "paybuf_intake_connections", "Open client connections.", pay_http_connections(intake->http));
-    pay_metrics_histogram_us(out, "paybuf_intake_accept_seconds", "From the end of a body to its acknowledgement.", &intake->routes.accepted_us);
+    pay_metrics_histogram_us(out, "paybuf_intake_accept_seconds", "From the end of a body to its acknowledgement.",
+                             &intake->routes.accepted_us);
     pay_metrics_process(out);
 }
 
@@ -131,8 +140,10 @@ static void tell_readiness(struct pay_intake *intake) {
     pay_notify("WATCHDOG=1");
     if (ready == intake->ready) return;
     intake->ready = ready;
-    if (ready) pay_log(PAY_LOG_INFO, "ready");
-    else pay_log(PAY_LOG_WARNING, "not ready: %s", reason);
+    if (ready)
+        pay_log(PAY_LOG_INFO, "ready");
+    else
+        pay_log(PAY_LOG_WARNING, "not ready: %s", reason);
     pay_notify(ready ? "STATUS=ready" : "STATUS=not ready, see /readyz");
 }
 
@@ -141,7 +152,7 @@ static void tick(struct pay_intake *intake) {
     pay_appender_tick(intake->appender);
     if (now_ms < intake->tick_ms) return;
     intake->tick_ms = now_ms + TICK_MS;
-    pay_appender_run(intake->appender);                 /* should a wake-up ever be lost, it costs a second */
+    pay_appender_run(intake->appender); /* should a wake-up ever be lost, it costs a second */
     pay_http_tick(intake->http, now_ms);
     pay_admin_run(intake->admin);
     tell_readiness(intake);
@@ -181,7 +192,7 @@ bool pay_intake_run(struct pay_intake *intake) {
 
 static void log_kafka(void *argument, int level, const char *facility, const char *text) {
     (void)argument;
-    if (strcmp(facility, "CONFWARN") == 0) return;      /* about our own fixed settings */
+    if (strcmp(facility, "CONFWARN") == 0) return; /* about our own fixed settings */
     pay_log(level <= 3 ? PAY_LOG_WARNING : level <= 4 ? PAY_LOG_INFO : PAY_LOG_DEBUG, "kafka: %s: %s", facility, text);
 }
 
@@ -192,13 +203,26 @@ static bool watch(struct pay_intake *intake, int descriptor, enum source source)
 
 static bool open_parts(struct pay_intake *intake, int signal_descriptor, char *ret_message, size_t message_size) {
     const struct pay_config *config = &intake->config;
-    const struct pay_http_options http = {
-        .address = config->producer_listen, .connections_max = (uint32_t)config->producer_connections_max, .body_max = PAY_VALUE_MAX,
-        .fault = pay_routes_fault, .head = pay_routes_head, .complete = pay_routes_complete, .gone = pay_routes_gone, .argument = &intake->routes};
-    const struct pay_appender_options appender = {
-        .config = config, .epoll = intake->epoll, .report_tag = REPORTS, .probe_tag = PROBE, .done = pay_routes_done, .argument = &intake->routes,
-        .kafka = {.settings = config->kafka, .setting_count = config->kafka_count, .client_id = "paybuf-producer", .log = log_kafka}};
-    const struct pay_admin_source admin = {.ready = is_ready, .metrics = write_metrics, .argument = intake, .version_json = intake->version};
+    const struct pay_http_options http = {.address = config->producer_listen,
+                                          .connections_max = (uint32_t)config->producer_connections_max,
+                                          .body_max = PAY_VALUE_MAX,
+                                          .fault = pay_routes_fault,
+                                          .head = pay_routes_head,
+                                          .complete = pay_routes_complete,
+                                          .gone = pay_routes_gone,
+                                          .argument = &intake->routes};
+    const struct pay_appender_options appender = {.config = config,
+                                                  .epoll = intake->epoll,
+                                                  .report_tag = REPORTS,
+                                                  .probe_tag = PROBE,
+                                                  .done = pay_routes_done,
+                                                  .argument = &intake->routes,
+                                                  .kafka = {.settings = config->kafka,
+                                                            .setting_count = config->kafka_count,
+                                                            .client_id = "paybuf-producer",
+                                                            .log = log_kafka}};
+    const struct pay_admin_source admin = {
+        .ready = is_ready, .metrics = write_metrics, .argument = intake, .version_json = intake->version};
     intake->appender = pay_appender_open(&appender, ret_message, message_size);
     if (intake->appender == NULL) return false;
     intake->routes.appender = intake->appender;
@@ -211,16 +235,19 @@ static bool open_parts(struct pay_intake *intake, int signal_descriptor, char *r
            watch(intake, pay_admin_descriptor(intake->admin), ADMIN);
 }
 
-struct pay_intake *pay_intake_open(const struct pay_config *config, int signal_descriptor, char *ret_message, size_t message_size) {
+struct pay_intake *pay_intake_open(const struct pay_config *config, int signal_descriptor, char *ret_message,
+                                   size_t message_size) {
     struct pay_intake *intake = calloc(1, sizeof *intake);
     if (intake == NULL) return NULL;
     intake->config = *config;
     intake->epoll = epoll_create1(EPOLL_CLOEXEC);
-    snprintf(intake->version, sizeof intake->version, "{\"program\":\"paybuf-producer\",\"version\":\"%s\",\"kafka\":\"%s\",\"http\":\"%s\"}\n",
-             PAY_VERSION, pay_kafka_library_version(), pay_http_library_version());
+    snprintf(intake->version, sizeof intake->version,
+             "{\"program\":\"paybuf-producer\",\"version\":\"%s\",\"kafka\":\"%s\",\"http\":\"%s\"}\n", PAY_VERSION,
+             pay_kafka_library_version(), pay_http_library_version());
     if (intake->epoll >= 0 && open_parts(intake, signal_descriptor, ret_message, message_size)) {
-        pay_log(PAY_LOG_INFO, "listening on %s (port %u), admin on %s; topic %s, log generation %d", config->producer_listen,
-                pay_http_port(intake->http), config->producer_admin, config->request_topic, (int)config->producer_log_generation);
+        pay_log(PAY_LOG_INFO, "listening on %s (port %u), admin on %s; topic %s, log generation %d",
+                config->producer_listen, pay_http_port(intake->http), config->producer_admin, config->request_topic,
+                (int)config->producer_log_generation);
         return intake;
     }
     pay_intake_close(intake);
@@ -229,7 +256,7 @@ struct pay_intake *pay_intake_open(const struct pay_config *config, int signal_d
 
 void pay_intake_close(struct pay_intake *intake) {
     if (intake == NULL) return;
-    pay_appender_close(intake->appender);               /* answers what is still under way */
+    pay_appender_close(intake->appender); /* answers what is still under way */
     intake->appender = NULL;
     int64_t until_ms = pay_clock_ms() + FLUSH_MS;
     while (intake->http != NULL && pay_http_busy(intake->http) > 0 && pay_clock_ms() < until_ms) {

@@ -18,7 +18,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CLOSE_MS 5000                   /* librdkafka may hang in closing with the broker down (PITFALLS); everything is durable by then */
+#define CLOSE_MS                                                                                                       \
+    5000 /* librdkafka may hang in closing with the broker down (PITFALLS); everything is durable by then */
 
 static const char examples[] =
     "  paybuf-producer --config /etc/paybuf/paybuf.conf\n"
@@ -33,7 +34,9 @@ static void raise_descriptor_limit(int64_t connections_max) {
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
-        pay_log(PAY_LOG_WARNING, "only %ld file descriptors allowed: fewer than connections_max connections fit; raise the limit (LimitNOFILE)",
+        pay_log(PAY_LOG_WARNING,
+                "only %ld file descriptors allowed: fewer than connections_max connections fit; raise the limit "
+                "(LimitNOFILE)",
                 (long)limit.rlim_cur);
     }
 }
@@ -42,8 +45,10 @@ static void raise_descriptor_limit(int64_t connections_max) {
 static bool check(const struct pay_config *config, char *ret_message, size_t message_size) {
     struct pay_error error;
     if (!pay_listen_is_loopback(config->producer_listen)) {
-        snprintf(ret_message, message_size, "refusing to listen on %s: no API keys are configured, so anybody could order payments; "
-                 "set [producer] listen to 127.0.0.1:PORT behind something that authenticates", config->producer_listen);
+        snprintf(ret_message, message_size,
+                 "refusing to listen on %s: no API keys are configured, so anybody could order payments; "
+                 "set [producer] listen to 127.0.0.1:PORT behind something that authenticates",
+                 config->producer_listen);
         return false;
     }
     if (pay_kafka_settings_check(config->kafka, config->kafka_count, &error) == PAY_OK) return true;
@@ -55,9 +60,15 @@ int main(int argc, char **argv) {
     static struct pay_config config;
     char version[200], message[512] = "out of memory";
     enum pay_exit code;
-    snprintf(version, sizeof version, "%s (%s, %s)", PAY_VERSION, pay_kafka_library_version(), pay_http_library_version());
-    const struct pay_program program = {.name = "paybuf-producer", .version = version, .examples = examples, .sample_section = "producer", .check = check,
-                                        .purpose = "the HTTP intake: validates a payment, appends it to Kafka, answers 202 when it is stored"};
+    snprintf(version, sizeof version, "%s (%s, %s)", PAY_VERSION, pay_kafka_library_version(),
+             pay_http_library_version());
+    const struct pay_program program = {
+        .name = "paybuf-producer",
+        .version = version,
+        .examples = examples,
+        .sample_section = "producer",
+        .check = check,
+        .purpose = "the HTTP intake: validates a payment, appends it to Kafka, answers 202 when it is stored"};
     pay_log_open("paybuf-producer", PAY_LOG_INFO);
     if (!pay_options_load(&program, argc, argv, &config, &code)) return code;
     raise_descriptor_limit(config.producer_connections_max);

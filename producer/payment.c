@@ -4,7 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-static bool fault(struct pay_payment_fault *ret_fault, enum pay_problem_code code, const char *pointer, const char *detail) {
+static bool fault(struct pay_payment_fault *ret_fault, enum pay_problem_code code, const char *pointer,
+                  const char *detail) {
     ret_fault->code = code;
     ret_fault->has_pointer = pointer != NULL;
     snprintf(ret_fault->pointer, sizeof ret_fault->pointer, "%s", pointer != NULL ? pointer : "");
@@ -19,15 +20,13 @@ static bool codec_fault(struct pay_payment_fault *ret_fault, const struct pay_co
     return fault(ret_fault, code, code == PAY_PROBLEM_BAD_FIELD ? error->pointer : NULL, error->detail);
 }
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 /* {"order_id":"ID", + the rest of the body. The body was parsed before: it is an object. */
 static size_t splice(const struct pay_payment_parts *parts, const char *id, char *scratch) {
     size_t at = 0;
     while (is_blank(parts->body[at])) at++;
-    size_t next = ++at;                                     /* behind the brace */
+    size_t next = ++at; /* behind the brace */
     while (is_blank(parts->body[next])) next++;
     int head = snprintf(scratch, PAY_ID_MAX + 32, "{\"order_id\":\"%s\"%s", id, parts->body[next] == '}' ? "" : ",");
     memcpy(scratch + head, parts->body + at, parts->body_length - at);
@@ -38,8 +37,8 @@ static size_t splice(const struct pay_payment_parts *parts, const char *id, char
  * The body may leave order_id out when the path or the Idempotency-Key names it. Whether it is absent or wrong is told apart by
  * putting one in: a second one beside a wrong one is a duplicate member, and then the first complaint stands.
  */
-static bool read_body(const struct pay_payment_parts *parts, const char *id, char *scratch, struct pay_request *ret_request,
-                      struct pay_payment_fault *ret_fault) {
+static bool read_body(const struct pay_payment_parts *parts, const char *id, char *scratch,
+                      struct pay_request *ret_request, struct pay_payment_fault *ret_fault) {
     struct pay_codec_error first, second;
     if (pay_request_parse(parts->body, parts->body_length, PAY_CODEC_STRICT, ret_request, &first)) return true;
     bool may_be_absent = id != NULL && first.reason == PAY_BAD_FIELD && first.field == PAY_FIELD_ORDER_ID;
@@ -62,22 +61,25 @@ static bool unquote(const char *key, char ret_key[PAY_ID_MAX + 1]) {
     return true;
 }
 
-bool pay_payment_read(const struct pay_payment_parts *parts, char scratch[PAY_PAYMENT_SCRATCH], struct pay_request *ret_request,
-                      struct pay_payment_fault *ret_fault) {
+bool pay_payment_read(const struct pay_payment_parts *parts, char scratch[PAY_PAYMENT_SCRATCH],
+                      struct pay_request *ret_request, struct pay_payment_fault *ret_fault) {
     char key[PAY_ID_MAX + 1];
     const char *path_id = parts->path_id, *key_id = NULL;
     if (path_id != NULL && !pay_id_valid(path_id, strlen(path_id))) {
-        return fault(ret_fault, PAY_PROBLEM_BAD_FIELD, "/order_id", "The order id in the path must be 1 to 64 of A-Z a-z 0-9 . _ : -");
+        return fault(ret_fault, PAY_PROBLEM_BAD_FIELD, "/order_id",
+                     "The order id in the path must be 1 to 64 of A-Z a-z 0-9 . _ : -");
     }
     if (parts->idempotency_key != NULL) {
         if (!unquote(parts->idempotency_key, key)) {
-            return fault(ret_fault, PAY_PROBLEM_BAD_FIELD, "/order_id",
-                         "Idempotency-Key is the order id here: 1 to 64 of A-Z a-z 0-9 . _ : -, or leave the header out");
+            return fault(
+                ret_fault, PAY_PROBLEM_BAD_FIELD, "/order_id",
+                "Idempotency-Key is the order id here: 1 to 64 of A-Z a-z 0-9 . _ : -, or leave the header out");
         }
         key_id = key;
     }
     if (path_id != NULL && key_id != NULL && strcmp(path_id, key_id) != 0) {
-        return fault(ret_fault, PAY_PROBLEM_ID_MISMATCH, "/order_id", "Idempotency-Key differs from the order id in the path; send the same or leave it out");
+        return fault(ret_fault, PAY_PROBLEM_ID_MISMATCH, "/order_id",
+                     "Idempotency-Key differs from the order id in the path; send the same or leave it out");
     }
     const char *id = path_id != NULL ? path_id : key_id;
     if (!read_body(parts, id, scratch, ret_request, ret_fault)) return false;
@@ -89,9 +91,7 @@ bool pay_payment_read(const struct pay_payment_parts *parts, char scratch[PAY_PA
     return true;
 }
 
-static size_t lower_hexadecimal(const char *text) {
-    return strspn(text, "0123456789abcdef");
-}
+static size_t lower_hexadecimal(const char *text) { return strspn(text, "0123456789abcdef"); }
 
 bool pay_traceparent_valid(const char *text) {
     size_t length = strlen(text);

@@ -13,8 +13,8 @@
 struct pay_payment_parts {
     const char *body;
     size_t body_length;
-    const char *path_id;                    /* PUT's order id; NULL with POST */
-    const char *idempotency_key;            /* NULL when not sent */
+    const char *path_id;         /* PUT's order id; NULL with POST */
+    const char *idempotency_key; /* NULL when not sent */
 };
 
 struct pay_payment_fault {
@@ -25,8 +25,8 @@ struct pay_payment_fault {
 };
 
 /* False: *ret_fault says what the client did wrong. */
-bool pay_payment_read(const struct pay_payment_parts *parts, char scratch[PAY_PAYMENT_SCRATCH], struct pay_request *ret_request,
-                      struct pay_payment_fault *ret_fault);
+bool pay_payment_read(const struct pay_payment_parts *parts, char scratch[PAY_PAYMENT_SCRATCH],
+                      struct pay_request *ret_request, struct pay_payment_fault *ret_fault);
 
 /* W3C trace context, as far as it must be right to be passed on. */
 bool pay_traceparent_valid(const char *text);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK 256                       /* calls allocated at a time */
+#define CHUNK 256 /* calls allocated at a time */
 
 struct chunk {
     struct chunk *next;
@@ -12,8 +12,8 @@ struct chunk {
 };
 
 struct pay_pending {
-    struct pay_call due, late;          /* rings, oldest first; these two are the anchors */
-    struct pay_call *spare;             /* by next */
+    struct pay_call due, late; /* rings, oldest first; these two are the anchors */
+    struct pay_call *spare;    /* by next */
     struct chunk *chunks;
     uint32_t records_max, count, due_count;
     uint64_t bytes_max, bytes;
@@ -63,7 +63,8 @@ static bool grow(struct pay_pending *pending) {
     return true;
 }
 
-struct pay_call *pay_pending_add(struct pay_pending *pending, struct pay_http_request *request, uint32_t bytes, int64_t now_us) {
+struct pay_call *pay_pending_add(struct pay_pending *pending, struct pay_http_request *request, uint32_t bytes,
+                                 int64_t now_us) {
     assert(request != NULL);
     if (pending->count >= pending->records_max || bytes > pending->bytes_max - pending->bytes) return NULL;
     if (pending->spare == NULL && !grow(pending)) return NULL;

@@ -18,9 +18,9 @@
 
 struct pay_call {
     struct pay_call *previous, *next;
-    struct pay_http_request *request;           /* NULL: answered or gone; waits for its report only */
+    struct pay_http_request *request; /* NULL: answered or gone; waits for its report only */
     int64_t started_us;
-    int32_t partition;                          /* where the key's hash puts it; -1: not known */
+    int32_t partition; /* where the key's hash puts it; -1: not known */
     uint32_t bytes;
     int32_t attempt;
     char order_id[PAY_ID_MAX + 1];
@@ -30,16 +30,17 @@ struct pay_call {
 struct pay_pending;
 
 struct pay_pending *pay_pending_new(uint32_t records_max, uint64_t bytes_max);
-void pay_pending_free(struct pay_pending *pending);             /* NULL is fine */
+void pay_pending_free(struct pay_pending *pending); /* NULL is fine */
 
 /* Room for one more record of `bytes`? Then the call, registered as the youngest; else NULL. */
-struct pay_call *pay_pending_add(struct pay_pending *pending, struct pay_http_request *request, uint32_t bytes, int64_t now_us);
+struct pay_call *pay_pending_add(struct pay_pending *pending, struct pay_http_request *request, uint32_t bytes,
+                                 int64_t now_us);
 void pay_pending_remove(struct pay_pending *pending, struct pay_call *call);
 /* Its client was answered or is gone: it waits with the late ones from now on. */
 void pay_pending_detach(struct pay_pending *pending, struct pay_call *call);
 
-struct pay_call *pay_pending_oldest_due(struct pay_pending *pending);      /* with a client; NULL: none */
-struct pay_call *pay_pending_oldest_late(struct pay_pending *pending);     /* without; NULL: none */
+struct pay_call *pay_pending_oldest_due(struct pay_pending *pending);  /* with a client; NULL: none */
+struct pay_call *pay_pending_oldest_late(struct pay_pending *pending); /* without; NULL: none */
 uint32_t pay_pending_count(const struct pay_pending *pending);
 uint32_t pay_pending_due_count(const struct pay_pending *pending);
 uint64_t pay_pending_bytes(const struct pay_pending *pending);

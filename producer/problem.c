@@ -3,8 +3,9 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define ESCAPED_MAX 400                 /* room for a text, escaped */
+#define ESCAPED_MAX 400 /* room for a text, escaped */
 
+/* clang-format off */
 static const struct {
     const char *name;
     unsigned int status;
@@ -22,6 +23,7 @@ static const struct {
     [PAY_PROBLEM_NOT_ACCEPTED] = {"not_accepted", 503, "Not accepted, certainly not stored", true},
     [PAY_PROBLEM_OUTCOME_UNKNOWN] = {"outcome_unknown", 504, "It isn't known whether the payment was stored", true},
 };
+/* clang-format on */
 
 unsigned int pay_problem_status(enum pay_problem_code code) {
     assert(code < PAY_PROBLEM_COUNT);
@@ -36,7 +38,7 @@ const char *pay_problem_name(enum pay_problem_code code) {
 /* Escaped for JSON, cut between two characters where the room ends. Details may quote what a client sent. */
 static void escape(const char *text, char ret_text[ESCAPED_MAX]) {
     size_t length = 0;
-    for (const char *at = text; *at != '\0' && length + 7 < ESCAPED_MAX; at++) {      /* an escape has 6 characters */
+    for (const char *at = text; *at != '\0' && length + 7 < ESCAPED_MAX; at++) { /* an escape has 6 characters */
         unsigned char c = (unsigned char)*at;
         if (c == '"' || c == '\\') {
             ret_text[length++] = '\\';
@@ -45,7 +47,7 @@ static void escape(const char *text, char ret_text[ESCAPED_MAX]) {
             length += (size_t)snprintf(ret_text + length, 7, "\\u%04x", c);
         } else {
             ret_text[length++] = *at;
-            if ((c & 0xC0) == 0xC0 && length + 10 >= ESCAPED_MAX) {                   /* a character of several bytes that may not fit */
+            if ((c & 0xC0) == 0xC0 && length + 10 >= ESCAPED_MAX) { /* a character of several bytes that may not fit */
                 length--;
                 break;
             }
@@ -61,13 +63,15 @@ size_t pay_problem_format(enum pay_problem_code code, const char *detail, const 
     escape(detail, safe_detail);
     if (pointer != NULL) {
         escape(pointer, safe_pointer);
-        snprintf(errors, sizeof errors, ",\"errors\":[{\"pointer\":\"%s\",\"detail\":\"%s\"}]", safe_pointer, safe_detail);
+        snprintf(errors, sizeof errors, ",\"errors\":[{\"pointer\":\"%s\",\"detail\":\"%s\"}]", safe_pointer,
+                 safe_detail);
     }
-    int length = snprintf(buffer, PAY_PROBLEM_TEXT_MAX,
-                          "{\"type\":\"urn:paybuf:problem:%s\",\"title\":\"%s\",\"status\":%u,\"detail\":\"%s\",\"code\":\"%s\","
-                          "\"request_id\":\"%s\",\"retryable\":%s%s}",
-                          problems[code].name, problems[code].title, problems[code].status, safe_detail, problems[code].name, request_id,
-                          problems[code].retryable ? "true" : "false", errors);
+    int length =
+        snprintf(buffer, PAY_PROBLEM_TEXT_MAX,
+                 "{\"type\":\"urn:paybuf:problem:%s\",\"title\":\"%s\",\"status\":%u,\"detail\":\"%s\",\"code\":\"%s\","
+                 "\"request_id\":\"%s\",\"retryable\":%s%s}",
+                 problems[code].name, problems[code].title, problems[code].status, safe_detail, problems[code].name,
+                 request_id, problems[code].retryable ? "true" : "false", errors);
     assert(length > 0 && length < PAY_PROBLEM_TEXT_MAX);
     return (size_t)length;
 }

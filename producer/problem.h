@@ -9,16 +9,16 @@
 #include <stddef.h>
 
 enum pay_problem_code {
-    PAY_PROBLEM_BAD_REQUEST,            /* the HTTP message itself */
+    PAY_PROBLEM_BAD_REQUEST, /* the HTTP message itself */
     PAY_PROBLEM_MALFORMED_JSON,
     PAY_PROBLEM_BAD_FIELD,
-    PAY_PROBLEM_ID_MISMATCH,            /* path, body and Idempotency-Key disagree */
+    PAY_PROBLEM_ID_MISMATCH, /* path, body and Idempotency-Key disagree */
     PAY_PROBLEM_NOT_FOUND,
     PAY_PROBLEM_METHOD_NOT_ALLOWED,
     PAY_PROBLEM_TOO_LARGE,
     PAY_PROBLEM_UNSUPPORTED_MEDIA_TYPE,
-    PAY_PROBLEM_NOT_ACCEPTED,           /* certainly not stored */
-    PAY_PROBLEM_OUTCOME_UNKNOWN,        /* may be stored; a retry with the same order_id is safe */
+    PAY_PROBLEM_NOT_ACCEPTED,    /* certainly not stored */
+    PAY_PROBLEM_OUTCOME_UNKNOWN, /* may be stored; a retry with the same order_id is safe */
     PAY_PROBLEM_COUNT
 };
 

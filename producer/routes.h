@@ -11,10 +11,10 @@
 #include "producer/problem.h"
 
 struct pay_routes {
-    struct pay_appender *appender;          /* set by the loop once it is open */
+    struct pay_appender *appender; /* set by the loop once it is open */
     uint64_t accepted;
     uint64_t problems[PAY_PROBLEM_COUNT];
-    struct pay_histogram accepted_us;       /* body complete -> acknowledged */
+    struct pay_histogram accepted_us; /* body complete -> acknowledged */
 };
 
 /* The callbacks of http.h and appender.h; `argument` is the struct pay_routes. */

@@ -18,8 +18,8 @@ bool opening_id_valid(const char *text) {
 
 bool opening_valid(const struct opening *opening, char *ret_why, size_t why_size) {
     if (opening->floor_minor <= opening->opening_minor) return true;
-    snprintf(ret_why, why_size, "%s: the floor, %" PRId64 ", lies above the opening amount, %" PRId64, opening->account_id,
-             opening->floor_minor, opening->opening_minor);
+    snprintf(ret_why, why_size, "%s: the floor, %" PRId64 ", lies above the opening amount, %" PRId64,
+             opening->account_id, opening->floor_minor, opening->opening_minor);
     return false;
 }
 
@@ -56,7 +56,8 @@ static void make_unique(struct making *making) {
     qsort(making->openings, making->count, sizeof *making->openings, compare);
     for (size_t i = 0; i < making->count; i++) {
         struct opening *opening = &making->openings[i], *last = kept > 0 ? &making->openings[kept - 1] : NULL;
-        if (last == NULL || pay_tenant_id_compare(last->tenant, last->account_id, opening->tenant, opening->account_id) != 0) {
+        if (last == NULL ||
+            pay_tenant_id_compare(last->tenant, last->account_id, opening->tenant, opening->account_id) != 0) {
             making->openings[kept++] = *opening;
             continue;
         }
@@ -80,15 +81,19 @@ static const char *difference(const struct opening *opening, const struct pay_pg
     if (opened != NULL && (strcmp(opened, account) != 0 || strcmp(kind, "open") != 0))
         snprintf(text, size, "adjustment id %s is taken: it is a %s of account %s", id, kind, opened);
     else if (opened == NULL && currency != NULL)
-        snprintf(text, size, "account %s is open already, by another adjustment than %s; see account show %s", account, id, account);
+        snprintf(text, size, "account %s is open already, by another adjustment than %s; see account show %s", account,
+                 id, account);
     else if (opened == NULL || currency == NULL)
         snprintf(text, size, "adjustment id %s:floor is taken by account %s", id, pay_pg_column(row, 5));
     else if (strcmp(currency, opening->currency) != 0)
         snprintf(text, size, "account %s is open already, in %s, not %s", account, currency, opening->currency);
     else if (amount != opening->opening_minor)
-        snprintf(text, size, "account %s is open already, with an opening amount of %" PRId64 ", not %" PRId64, account, amount, opening->opening_minor);
+        snprintf(text, size, "account %s is open already, with an opening amount of %" PRId64 ", not %" PRId64, account,
+                 amount, opening->opening_minor);
     else if (floor != opening->floor_minor)
-        snprintf(text, size, "account %s is open already, with a floor of %" PRId64 ", not %" PRId64 "; account floor moves it", account, floor, opening->floor_minor);
+        snprintf(text, size,
+                 "account %s is open already, with a floor of %" PRId64 ", not %" PRId64 "; account floor moves it",
+                 account, floor, opening->floor_minor);
     else
         return NULL;
     return text;
@@ -97,7 +102,7 @@ static const char *difference(const struct opening *opening, const struct pay_pg
 static bool take_there(void *argument, const struct pay_pg_row *row) {
     struct making *making = argument;
     size_t index = (size_t)pay_pg_column_int8(row, 0) - 1;
-    char text[320];
+    char text[512];
     const char *why = difference(&making->openings[index], row, text, sizeof text);
     if (why != NULL) refuse(making, &making->openings[index], why);
     making->known[index] = true;
@@ -177,13 +182,14 @@ static enum pay_move attempt(struct making *making, struct pay_pg *pg, struct pa
 }
 
 static void release(struct making *making) {
-    struct pay_pg_array *const arrays[] = {&making->tenants, &making->accounts, &making->currencies, &making->amounts, &making->floors, &making->ids};
+    struct pay_pg_array *const arrays[] = {&making->tenants, &making->accounts, &making->currencies,
+                                           &making->amounts, &making->floors,   &making->ids};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) pay_pg_array_free(arrays[i]);
     free(making->known);
 }
 
-enum pay_move openings_make(struct pay_pg *pg, struct opening *openings, size_t count, struct openings_result *ret_result,
-                            struct pay_error *error) {
+enum pay_move openings_make(struct pay_pg *pg, struct opening *openings, size_t count,
+                            struct openings_result *ret_result, struct pay_error *error) {
     struct making making = {.openings = openings, .count = count, .known = calloc(count + 1, sizeof(bool))};
     if (making.known == NULL) abort();
     for (size_t i = 0; i < count; i++)

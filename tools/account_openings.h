@@ -12,22 +12,22 @@
 #include "core/request.h"
 #include "pg/pg.h"
 
-#define OPENING_ID_MAX 120                          /* the column takes 128: room for ":floor" */
+#define OPENING_ID_MAX 120 /* the column takes 128: room for ":floor" */
 
 struct opening {
     char tenant[PAY_ID_MAX + 1];
     char account_id[PAY_ID_MAX + 1];
     char currency[PAY_CURRENCY_LENGTH + 1];
-    char adjustment_id[OPENING_ID_MAX + 1];         /* "": open:ACCOUNT */
+    char adjustment_id[OPENING_ID_MAX + 1]; /* "": open:ACCOUNT */
     int64_t opening_minor;
     int64_t floor_minor;
-    int64_t line;                                   /* of the file, for messages */
+    int64_t line; /* of the file, for messages */
 };
 
 struct openings_result {
     int64_t opened;
-    int64_t known;                                  /* were opened by the same adjustment before */
-    char refused[320];                              /* "": none; else why nothing of this batch was done */
+    int64_t known;     /* were opened by the same adjustment before */
+    char refused[512]; /* "": none; else why nothing of this batch was done */
     int64_t refused_line;
 };
 
@@ -37,7 +37,7 @@ bool opening_id_valid(const char *text);
 bool opening_valid(const struct opening *opening, char *ret_why, size_t why_size);
 
 /* Sorts the openings and makes those that aren't made yet. PAY_OK also when one was refused: look at result->refused. */
-enum pay_move openings_make(struct pay_pg *pg, struct opening *openings, size_t count, struct openings_result *ret_result,
-                            struct pay_error *error);
+enum pay_move openings_make(struct pay_pg *pg, struct opening *openings, size_t count,
+                            struct openings_result *ret_result, struct pay_error *error);
 
 #endif

@@ -11,6 +11,7 @@ extern const struct out_column account_columns[ACCOUNT_COLUMNS_COUNT];
 json_t *account_row(const struct pay_pg_row *row);
 
 /* Prints the account as an object. PAY_EXIT_NOT_FOUND, and said, when there is none. */
-enum pay_exit account_print(struct tool *tool, struct pay_pg *pg, const char *name, const char *tenant, const char *account_id);
+enum pay_exit account_print(struct tool *tool, struct pay_pg *pg, const char *name, const char *tenant,
+                            const char *account_id);
 
 #endif

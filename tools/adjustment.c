@@ -32,7 +32,8 @@ static enum adjustment_verdict add(const struct judging *judging, int64_t amount
         return ADJUST_REFUSE;
     }
     if (!pay_money_add(judging->before->balance_minor, amount_minor, &judging->after->balance_minor)) {
-        snprintf(judging->why, judging->why_size, "the balance is %" PRId64 "; a larger one than %" PRId64 " can't be kept",
+        snprintf(judging->why, judging->why_size,
+                 "the balance is %" PRId64 "; a larger one than %" PRId64 " can't be kept",
                  judging->before->balance_minor, INT64_MAX);
         return ADJUST_REFUSE;
     }
@@ -42,7 +43,8 @@ static enum adjustment_verdict add(const struct judging *judging, int64_t amount
 /* Also from a frozen or closed account: how else would what is left be paid out. */
 static enum adjustment_verdict take(const struct judging *judging, int64_t amount_minor) {
     int64_t left;
-    if (pay_money_subtract(judging->before->balance_minor, amount_minor, &left) && left >= judging->before->floor_minor) {
+    if (pay_money_subtract(judging->before->balance_minor, amount_minor, &left) &&
+        left >= judging->before->floor_minor) {
         judging->after->balance_minor = left;
         return ADJUST_APPLY;
     }
@@ -58,7 +60,8 @@ static enum adjustment_verdict set_floor(const struct judging *judging, int64_t 
     }
     if (floor_minor == judging->before->floor_minor) return ADJUST_NOTHING;
     if (floor_minor > judging->before->balance_minor) {
-        snprintf(judging->why, judging->why_size, "the balance is %" PRId64 ", a floor above it would be broken at once; top up first",
+        snprintf(judging->why, judging->why_size,
+                 "the balance is %" PRId64 ", a floor above it would be broken at once; top up first",
                  judging->before->balance_minor);
         return ADJUST_REFUSE;
     }
@@ -76,8 +79,9 @@ static enum adjustment_verdict move_state(const struct judging *judging, enum pa
     return ADJUST_APPLY;
 }
 
-enum adjustment_verdict adjustment_judge(enum adjustment_kind kind, int64_t amount_minor, const struct adjusted_account *before,
-                                         struct adjusted_account *ret_after, char *ret_why, size_t why_size) {
+enum adjustment_verdict adjustment_judge(enum adjustment_kind kind, int64_t amount_minor,
+                                         const struct adjusted_account *before, struct adjusted_account *ret_after,
+                                         char *ret_why, size_t why_size) {
     const struct judging judging = {before, ret_after, ret_why, why_size};
     *ret_after = *before;
     ret_after->version++;

@@ -11,7 +11,14 @@
 #include "core/request.h"
 
 enum adjustment_kind {
-    ADJUST_OPEN, ADJUST_CREDIT, ADJUST_DEBIT, ADJUST_FREEZE, ADJUST_UNFREEZE, ADJUST_CLOSE, ADJUST_FLOOR, ADJUST_KIND_COUNT
+    ADJUST_OPEN,
+    ADJUST_CREDIT,
+    ADJUST_DEBIT,
+    ADJUST_FREEZE,
+    ADJUST_UNFREEZE,
+    ADJUST_CLOSE,
+    ADJUST_FLOOR,
+    ADJUST_KIND_COUNT
 };
 
 const char *adjustment_kind_name(enum adjustment_kind kind);
@@ -26,13 +33,14 @@ struct adjusted_account {
 };
 
 enum adjustment_verdict {
-    ADJUST_APPLY,       /* *ret_after is the account with its next version */
-    ADJUST_NOTHING,     /* the account is so already */
-    ADJUST_REFUSE       /* *ret_why says why */
+    ADJUST_APPLY,   /* *ret_after is the account with its next version */
+    ADJUST_NOTHING, /* the account is so already */
+    ADJUST_REFUSE   /* *ret_why says why */
 };
 
 /* Judges every kind but ADJUST_OPEN. */
-enum adjustment_verdict adjustment_judge(enum adjustment_kind kind, int64_t amount_minor, const struct adjusted_account *before,
-                                         struct adjusted_account *ret_after, char *ret_why, size_t why_size);
+enum adjustment_verdict adjustment_judge(enum adjustment_kind kind, int64_t amount_minor,
+                                         const struct adjusted_account *before, struct adjusted_account *ret_after,
+                                         char *ret_why, size_t why_size);
 
 #endif

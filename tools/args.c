@@ -17,7 +17,8 @@ static bool looks_like_option(const char *word) {
     return word[0] == '-' && word[1] != '\0' && !(word[1] >= '0' && word[1] <= '9');
 }
 
-static bool take_integer(const struct cli_arg *arg, const char *text, struct cli_value *value, char *ret_why, size_t why_size) {
+static bool take_integer(const struct cli_arg *arg, const char *text, struct cli_value *value, char *ret_why,
+                         size_t why_size) {
     char *end = NULL;
     const char *digits = text + (text[0] == '-');
     errno = 0;
@@ -34,7 +35,8 @@ static bool take_integer(const struct cli_arg *arg, const char *text, struct cli
     return true;
 }
 
-static bool take_value(const struct cli_arg *arg, const char *text, struct cli_value *value, char *ret_why, size_t why_size) {
+static bool take_value(const struct cli_arg *arg, const char *text, struct cli_value *value, char *ret_why,
+                       size_t why_size) {
     value->text = text;
     switch (arg->kind) {
     case CLI_INTEGER: return take_integer(arg, text, value, ret_why, why_size);
@@ -101,7 +103,8 @@ static bool take_option(struct parse *parse, int argc, char **argv, int *at) {
         if (arg->kind == CLI_FLAG) return store(parse, i, "");
         if (word[length] == '=') return store(parse, i, word + length + 1);
         if (*at + 1 == argc) {
-            snprintf(parse->message, parse->message_size, "%s wants a value: %s %s", arg->name, arg->name, arg->value_name);
+            snprintf(parse->message, parse->message_size, "%s wants a value: %s %s", arg->name, arg->name,
+                     arg->value_name);
             return false;
         }
         return store(parse, i, argv[++*at]);
@@ -131,8 +134,8 @@ static bool complete(struct parse *parse) {
     return true;
 }
 
-bool cli_args_parse(const struct cli_arg *args, size_t count, int argc, char **argv, struct cli_value *values, char *ret_message,
-                    size_t message_size) {
+bool cli_args_parse(const struct cli_arg *args, size_t count, int argc, char **argv, struct cli_value *values,
+                    char *ret_message, size_t message_size) {
     struct parse parse = {args, count, values, ret_message, message_size};
     bool options = true;
     assert(count <= CLI_ARGS_MAX);
@@ -140,7 +143,8 @@ bool cli_args_parse(const struct cli_arg *args, size_t count, int argc, char **a
     for (int i = 0; i < argc; i++) {
         if (options && strcmp(argv[i], "--") == 0)
             options = false;
-        else if (options && looks_like_option(argv[i]) ? !take_option(&parse, argc, argv, &i) : !take_place(&parse, argv[i]))
+        else if (options && looks_like_option(argv[i]) ? !take_option(&parse, argc, argv, &i)
+                                                       : !take_place(&parse, argv[i]))
             return false;
     }
     return complete(&parse);

@@ -15,14 +15,14 @@
 
 /* What was counted in one lane. */
 struct audit_tally {
-    int64_t requests;               /* settled data records that the log still holds */
-    int64_t replies;                /* taken by the reader's rule, for those */
+    int64_t requests; /* settled data records that the log still holds */
+    int64_t replies;  /* taken by the reader's rule, for those */
     int64_t paid, declined, duplicates, conflicts, invalid;
-    int64_t repeats;                /* dropped copies of replies */
-    int64_t in_flight;              /* data records not answered yet, settled or not */
-    int64_t expired;                /* replies whose requests, or requests whose replies, retention has deleted */
-    int64_t skipped;                /* records in the reply log that aren't ours */
-    int64_t payment_rows, refusal_rows;     /* of those requests */
+    int64_t repeats;                    /* dropped copies of replies */
+    int64_t in_flight;                  /* data records not answered yet, settled or not */
+    int64_t expired;                    /* replies whose requests, or requests whose replies, retention has deleted */
+    int64_t skipped;                    /* records in the reply log that aren't ours */
+    int64_t payment_rows, refusal_rows; /* of those requests */
     int64_t differences;
 };
 
@@ -35,9 +35,9 @@ struct audit_lane {
 
 struct audit {
     struct tool *tool;
-    struct pay_pg *pg;                      /* in the snapshot */
-    struct pay_kafka_reader *requests;      /* read_committed */
-    struct pay_kafka_reader *replies;       /* read_uncommitted */
+    struct pay_pg *pg;                 /* in the snapshot */
+    struct pay_kafka_reader *requests; /* read_committed */
+    struct pay_kafka_reader *replies;  /* read_uncommitted */
     bool quick;
     char ledger_id[37];
     struct audit_lane *lanes;
@@ -48,7 +48,7 @@ struct audit {
     int64_t progress_done;
 };
 
-#define AUDIT_SILENCE_MS 60000              /* a broker that delivers nothing for so long isn't there */
+#define AUDIT_SILENCE_MS 60000 /* a broker that delivers nothing for so long isn't there */
 
 /* "g-p-o" of a record of the lane. */
 const char *audit_where(const struct audit_lane *lane, int64_t offset, char text[PAY_POSITION_TEXT_MAX]);

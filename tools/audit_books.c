@@ -7,17 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-void books_begin(struct books *books, struct differences *differences) { *books = (struct books){.differences = differences}; }
+void books_begin(struct books *books, struct differences *differences) {
+    *books = (struct books){.differences = differences};
+}
 
 static const char *account_name(const struct books *books, char name[2 * PAY_ID_MAX + 2]) {
     snprintf(name, 2 * PAY_ID_MAX + 2, "%s/%s", books->tenant, books->account_id);
     return name;
 }
 
-#define DIFFERENCE(books, kind, ...)                                                               \
-    do {                                                                                           \
-        char name[2 * PAY_ID_MAX + 2];                                                             \
-        difference_add((books)->differences, kind, account_name(books, name), __VA_ARGS__);        \
+#define DIFFERENCE(books, kind, ...)                                                                                   \
+    do {                                                                                                               \
+        char name[2 * PAY_ID_MAX + 2];                                                                                 \
+        difference_add((books)->differences, kind, account_name(books, name), __VA_ARGS__);                            \
     } while (0)
 
 /* ---- the end of an account ---- */
@@ -25,15 +27,20 @@ static const char *account_name(const struct books *books, char name[2 * PAY_ID_
 static void compare_end(struct books *books) {
     const struct adjusted_account *row = &books->row, *lived = &books->lived;
     if (row->version != lived->version)
-        DIFFERENCE(books, "account_version", "version is %" PRId64 ", its events end at %" PRId64, row->version, lived->version);
+        DIFFERENCE(books, "account_version", "version is %" PRId64 ", its events end at %" PRId64, row->version,
+                   lived->version);
     if (row->balance_minor != lived->balance_minor)
-        DIFFERENCE(books, "balance", "balance is %" PRId64 ", its events give %" PRId64, row->balance_minor, lived->balance_minor);
+        DIFFERENCE(books, "balance", "balance is %" PRId64 ", its events give %" PRId64, row->balance_minor,
+                   lived->balance_minor);
     if (row->floor_minor != lived->floor_minor)
-        DIFFERENCE(books, "floor", "floor is %" PRId64 ", its events give %" PRId64, row->floor_minor, lived->floor_minor);
+        DIFFERENCE(books, "floor", "floor is %" PRId64 ", its events give %" PRId64, row->floor_minor,
+                   lived->floor_minor);
     if (row->state != lived->state)
-        DIFFERENCE(books, "account_state", "state is %s, its events give %s", pay_account_state_name(row->state), pay_account_state_name(lived->state));
+        DIFFERENCE(books, "account_state", "state is %s, its events give %s", pay_account_state_name(row->state),
+                   pay_account_state_name(lived->state));
     if (row->balance_minor < row->floor_minor)
-        DIFFERENCE(books, "below_floor", "balance %" PRId64 " is below the floor, %" PRId64, row->balance_minor, row->floor_minor);
+        DIFFERENCE(books, "below_floor", "balance %" PRId64 " is below the floor, %" PRId64, row->balance_minor,
+                   row->floor_minor);
 }
 
 void books_end(struct books *books) {
@@ -74,23 +81,27 @@ static const char *due_reason(const struct books *books, const struct book_event
     if (books->lived.state == PAY_ACCOUNT_STATE_CLOSED) return "account_closed";
     if (books->lived.state == PAY_ACCOUNT_STATE_FROZEN) return "account_frozen";
     if (strcmp(books->row.currency, event->currency) != 0) return "currency_mismatch";
-    if (!pay_money_subtract(books->lived.balance_minor, event->amount_minor, &left) || left < books->lived.floor_minor) return "insufficient_funds";
+    if (!pay_money_subtract(books->lived.balance_minor, event->amount_minor, &left) || left < books->lived.floor_minor)
+        return "insufficient_funds";
     return NULL;
 }
 
 static void take_decision(struct books *books, const struct book_event *event, bool paid) {
     const char *due = due_reason(books, event), *reason = event->reason != NULL ? event->reason : "";
     if (paid && due != NULL)
-        DIFFERENCE(books, "wrong_decision", "version %" PRId64 ", order %s: paid, but %s was due", event->version, event->id, due);
+        DIFFERENCE(books, "wrong_decision", "version %" PRId64 ", order %s: paid, but %s was due", event->version,
+                   event->id, due);
     if (!paid && (due == NULL || strcmp(due, reason) != 0))
-        DIFFERENCE(books, "wrong_decision", "version %" PRId64 ", order %s: declined %s, but %s was due", event->version, event->id, reason,
-                   due != NULL ? due : "paid");
+        DIFFERENCE(books, "wrong_decision", "version %" PRId64 ", order %s: declined %s, but %s was due",
+                   event->version, event->id, reason, due != NULL ? due : "paid");
     if (paid && !pay_money_subtract(books->lived.balance_minor, event->amount_minor, &books->lived.balance_minor))
         DIFFERENCE(books, "balance", "version %" PRId64 ": the balance can't be kept in 64 bits", event->version);
     if (!event->has_balance || event->balance_minor != books->lived.balance_minor)
-        DIFFERENCE(books, "balance_after", "version %" PRId64 ", order %s: balance_after_minor is %" PRId64 ", the events give %" PRId64, event->version,
-                   event->id, event->balance_minor, books->lived.balance_minor);
-    if (event->has_balance) books->lived.balance_minor = event->balance_minor;      /* one fault is told once, not with every later event */
+        DIFFERENCE(books, "balance_after",
+                   "version %" PRId64 ", order %s: balance_after_minor is %" PRId64 ", the events give %" PRId64,
+                   event->version, event->id, event->balance_minor, books->lived.balance_minor);
+    if (event->has_balance)
+        books->lived.balance_minor = event->balance_minor; /* one fault is told once, not with every later event */
 }
 
 /* ---- adjustments ---- */
@@ -100,18 +111,22 @@ static void take_adjustment(struct books *books, const struct book_event *event,
     bool kept = true;
     switch (kind) {
     case ADJUST_OPEN:
-        if (event->version != 1) DIFFERENCE(books, "second_opening", "version %" PRId64 " opens it again (%s)", event->version, event->id);
+        if (event->version != 1)
+            DIFFERENCE(books, "second_opening", "version %" PRId64 " opens it again (%s)", event->version, event->id);
         kept = pay_money_add(lived->balance_minor, event->amount_minor, &lived->balance_minor);
         break;
     case ADJUST_CREDIT: kept = pay_money_add(lived->balance_minor, event->amount_minor, &lived->balance_minor); break;
-    case ADJUST_DEBIT: kept = pay_money_subtract(lived->balance_minor, event->amount_minor, &lived->balance_minor); break;
+    case ADJUST_DEBIT:
+        kept = pay_money_subtract(lived->balance_minor, event->amount_minor, &lived->balance_minor);
+        break;
     case ADJUST_FLOOR: lived->floor_minor = event->amount_minor; break;
     case ADJUST_FREEZE: lived->state = PAY_ACCOUNT_STATE_FROZEN; break;
     case ADJUST_UNFREEZE: lived->state = PAY_ACCOUNT_ACTIVE; break;
     case ADJUST_CLOSE: lived->state = PAY_ACCOUNT_STATE_CLOSED; break;
     case ADJUST_KIND_COUNT: break;
     }
-    if (!kept) DIFFERENCE(books, "balance", "version %" PRId64 ": the balance can't be kept in 64 bits", event->version);
+    if (!kept)
+        DIFFERENCE(books, "balance", "version %" PRId64 ": the balance can't be kept in 64 bits", event->version);
 }
 
 /* ---- events ---- */
@@ -119,8 +134,9 @@ static void take_adjustment(struct books *books, const struct book_event *event,
 static void check_version(struct books *books, const struct book_event *event) {
     int64_t due = books->lived.version + 1;
     if (event->version != due)
-        DIFFERENCE(books, event->version < due ? "version_twice" : "version_hole", "version %" PRId64 " (%s %s) where %" PRId64 " was due", event->version,
-                   event->kind, event->id, due);
+        DIFFERENCE(books, event->version < due ? "version_twice" : "version_hole",
+                   "version %" PRId64 " (%s %s) where %" PRId64 " was due", event->version, event->kind, event->id,
+                   due);
     if (event->version == 1 && strcmp(event->kind, "open") != 0)
         DIFFERENCE(books, "no_opening", "version 1 is %s %s, not an opening", event->kind, event->id);
     books->lived.version = event->version;
@@ -135,7 +151,8 @@ void books_take(struct books *books, const struct book_event *event) {
     }
     books->events++;
     if (!books->has_row) {
-        if (books->events > 0 && books->lived.version == 0) DIFFERENCE(books, "account_missing", "%s %s has no account", event->kind, event->id);
+        if (books->events > 0 && books->lived.version == 0)
+            DIFFERENCE(books, "account_missing", "%s %s has no account", event->kind, event->id);
         books->lived.version = event->version;
         return;
     }
@@ -147,6 +164,6 @@ void books_take(struct books *books, const struct book_event *event) {
     else
         DIFFERENCE(books, "unknown_event", "version %" PRId64 " is a '%s'", event->version, event->kind);
     if (books->lived.balance_minor < books->lived.floor_minor)
-        DIFFERENCE(books, "below_floor", "version %" PRId64 " leaves %" PRId64 ", below the floor %" PRId64, event->version, books->lived.balance_minor,
-                   books->lived.floor_minor);
+        DIFFERENCE(books, "below_floor", "version %" PRId64 " leaves %" PRId64 ", below the floor %" PRId64,
+                   event->version, books->lived.balance_minor, books->lived.floor_minor);
 }

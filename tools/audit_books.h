@@ -14,14 +14,14 @@
 
 struct book_event {
     const char *tenant, *account_id;
-    int64_t version;                    /* 0: the account's row itself */
-    const char *kind;                   /* adjustment kind, "paid", "declined"; for the row its state */
-    int64_t amount_minor;               /* for the row its floor */
+    int64_t version;      /* 0: the account's row itself */
+    const char *kind;     /* adjustment kind, "paid", "declined"; for the row its state */
+    int64_t amount_minor; /* for the row its floor */
     bool has_balance;
-    int64_t balance_minor;              /* of a decision: after it; of the row: now */
-    const char *currency;               /* NULL for adjustments */
+    int64_t balance_minor; /* of a decision: after it; of the row: now */
+    const char *currency;  /* NULL for adjustments */
     const char *reason;
-    const char *id;                     /* order#attempt or adjustment id; for the row its version */
+    const char *id; /* order#attempt or adjustment id; for the row its version */
 };
 
 struct books {
@@ -29,8 +29,8 @@ struct books {
     int64_t accounts, events;
     bool has_row;
     char tenant[PAY_ID_MAX + 1], account_id[PAY_ID_MAX + 1];
-    struct adjusted_account row;        /* as the table has it */
-    struct adjusted_account lived;      /* as the events make it */
+    struct adjusted_account row;   /* as the table has it */
+    struct adjusted_account lived; /* as the events make it */
 };
 
 void books_begin(struct books *books, struct differences *differences);

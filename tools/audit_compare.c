@@ -19,7 +19,8 @@ static bool header_is(const struct pay_log_record *reply, const char *name, cons
     for (size_t i = 0; i < reply->header_count; i++) {
         const struct pay_header *header = &reply->headers[i];
         if (strcmp(header->name, name) != 0) continue;
-        if (found || value == NULL || header->value == NULL || !same(value, length, header->value, header->length)) return false;
+        if (found || value == NULL || header->value == NULL || !same(value, length, header->value, header->length))
+            return false;
         found = true;
     }
     return found == (value != NULL);
@@ -30,23 +31,30 @@ static bool text_is(const struct pay_log_record *reply, const char *name, const 
 }
 
 /* The name of the first header that isn't right; NULL: all are. */
-static const char *wrong_header(const struct audit *audit, const struct pay_record *record, const struct pay_answer *answer,
-                                const struct pay_log_record *reply) {
-    char position[PAY_POSITION_TEXT_MAX], id[PAY_TOPIC_MAX + PAY_POSITION_TEXT_MAX + 2], type[48], time[PAY_TIME_TEXT_MAX];
+static const char *wrong_header(const struct audit *audit, const struct pay_record *record,
+                                const struct pay_answer *answer, const struct pay_log_record *reply) {
+    char position[PAY_POSITION_TEXT_MAX], id[PAY_TOPIC_MAX + PAY_POSITION_TEXT_MAX + 2], type[48],
+        time[PAY_TIME_TEXT_MAX];
     pay_position_format(&record->position, position);
     snprintf(id, sizeof id, "%s/%s", audit->tool->config.request_topic, position);
     snprintf(type, sizeof type, "paybuf.payment.%s", pay_outcome_name(answer->outcome));
     pay_time_format(answer->decided_at_us, time);
-    const struct { const char *name, *value; } wanted[] = {
-        {"ce_specversion", "1.0"}, {"ce_id", id}, {"ce_type", type}, {"ce_time", time}, {"content-type", "application/json"},
-        {"ce_subject", record->key[0] != '\0' ? record->key : NULL}};
+    const struct {
+        const char *name, *value;
+    } wanted[] = {{"ce_specversion", "1.0"},
+                  {"ce_id", id},
+                  {"ce_type", type},
+                  {"ce_time", time},
+                  {"content-type", "application/json"},
+                  {"ce_subject", record->key[0] != '\0' ? record->key : NULL}};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (!text_is(reply, wanted[i].name, wanted[i].value)) return wanted[i].name;
     return header_is(reply, "traceparent", record->traceparent, record->traceparent_length) ? NULL : "traceparent";
 }
 
 /* Where two texts part, with a little of both. */
-static void say_values(struct audit *audit, const char *where, const char *wanted, size_t wanted_length, const struct pay_log_record *reply) {
+static void say_values(struct audit *audit, const char *where, const char *wanted, size_t wanted_length,
+                       const struct pay_log_record *reply) {
     const char *found = reply->value != NULL ? reply->value : "";
     size_t found_length = reply->value != NULL ? reply->value_length : 0, at = 0;
     while (at < wanted_length && at < found_length && wanted[at] == found[at]) at++;
@@ -54,13 +62,16 @@ static void say_values(struct audit *audit, const char *where, const char *wante
     int wanted_shown = (int)(wanted_length - from < 120 ? wanted_length - from : 120);
     int found_shown = (int)(found_length - from < 120 ? found_length - from : 120);
     char shown[121];
-    for (int i = 0; i < found_shown; i++) shown[i] = found[from + (size_t)i] >= ' ' && found[from + (size_t)i] <= '~' ? found[from + (size_t)i] : '?';
+    for (int i = 0; i < found_shown; i++)
+        shown[i] = found[from + (size_t)i] >= ' ' && found[from + (size_t)i] <= '~' ? found[from + (size_t)i] : '?';
     shown[found_shown] = '\0';
-    difference_add(&audit->differences, "reply_differs", where, "at byte %zu the reply says ..%s.. and the rows say ..%.*s..", at, shown, wanted_shown,
+    difference_add(&audit->differences, "reply_differs", where,
+                   "at byte %zu the reply says ..%s.. and the rows say ..%.*s..", at, shown, wanted_shown,
                    wanted + from);
 }
 
-void audit_compare(struct audit *audit, const struct pay_record *record, const struct pay_answer *answer, const struct pay_log_record *reply) {
+void audit_compare(struct audit *audit, const struct pay_record *record, const struct pay_answer *answer,
+                   const struct pay_log_record *reply) {
     char wanted[PAY_REPLY_TEXT_MAX], where[PAY_POSITION_TEXT_MAX];
     size_t length = pay_reply_format(record, answer, wanted, sizeof wanted);
     pay_position_format(&record->position, where);
@@ -73,7 +84,9 @@ void audit_compare(struct audit *audit, const struct pay_record *record, const s
         return;
     }
     const char *header = wrong_header(audit, record, answer, reply);
-    if (header != NULL) difference_add(&audit->differences, "reply_header_differs", where, "the reply's header %s isn't as it must be", header);
+    if (header != NULL)
+        difference_add(&audit->differences, "reply_header_differs", where, "the reply's header %s isn't as it must be",
+                       header);
 }
 
 void audit_count_by_reply(struct audit_tally *tally, const struct pay_log_record *record) {

@@ -6,7 +6,8 @@
 #include "tools/audit.h"
 
 /* Value, key and the headers that follow from them. The first difference of a reply is told. */
-void audit_compare(struct audit *audit, const struct pay_record *record, const struct pay_answer *answer, const struct pay_log_record *reply);
+void audit_compare(struct audit *audit, const struct pay_record *record, const struct pay_answer *answer,
+                   const struct pay_log_record *reply);
 
 /* --quick: what the reply says of itself. */
 void audit_count_by_reply(struct audit_tally *tally, const struct pay_log_record *reply);

@@ -10,8 +10,8 @@
 #define DIFFERENCES_LISTED 50
 
 struct difference {
-    const char *kind;               /* static: "missing_reply" */
-    char where[160];                /* position, account, order */
+    const char *kind; /* static: "missing_reply" */
+    char where[160];  /* position, account, order */
     char detail[512];
 };
 

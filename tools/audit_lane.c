@@ -13,8 +13,8 @@ struct merge {
     struct audit_lane *lane;
     struct audit_requests requests;
     struct audit_replies *replies;
-    bool has_reply;                     /* replies->headers and ->record are the next reply */
-    bool any_reply;                     /* one was taken before */
+    bool has_reply; /* replies->headers and ->record are the next reply */
+    bool any_reply; /* one was taken before */
 };
 
 static enum pay_exit next_reply(struct merge *merge) {
@@ -53,10 +53,12 @@ static void check_letter(struct merge *merge, const struct audit_request *reques
     if (record->invalid == PAY_REASON_NONE) return;
     enum letter_match match = letters_find(&merge->audit->letters, &record->position, record->crc32c);
     audit_where(merge->lane, request->offset, where);
-    if (match == LETTER_OTHER) difference_add(&merge->audit->differences, "letter_differs", where, "its dead letter has other bytes than the request record");
+    if (match == LETTER_OTHER)
+        difference_add(&merge->audit->differences, "letter_differs", where,
+                       "its dead letter has other bytes than the request record");
     if (match == LETTER_MISSING && merge->audit->letters.from_the_start)
-        difference_add(&merge->audit->differences, "missing_letter", where, "refused as %s, and not in %s", pay_reason_name(record->invalid),
-                       merge->audit->tool->config.dead_letter_topic);
+        difference_add(&merge->audit->differences, "missing_letter", where, "refused as %s, and not in %s",
+                       pay_reason_name(record->invalid), merge->audit->tool->config.dead_letter_topic);
 }
 
 static void check_rows(struct merge *merge, const struct audit_request *request) {
@@ -64,7 +66,8 @@ static void check_rows(struct merge *merge, const struct audit_request *request)
     if (merge->audit->quick) return;
     if (!request->has_answer) {
         difference_add(&merge->audit->differences, "undecided", audit_where(merge->lane, request->offset, where),
-                       "settled (below P, %" PRId64 "), and no row says what became of it", merge->lane->view.processed);
+                       "settled (below P, %" PRId64 "), and no row says what became of it",
+                       merge->lane->view.processed);
         return;
     }
     count_answer(merge, request);
@@ -75,7 +78,8 @@ static void check_rows(struct merge *merge, const struct audit_request *request)
 
 static void add(struct merge *merge, const char *kind, int64_t offset, const char *text) {
     char where[PAY_POSITION_TEXT_MAX];
-    difference_add(&merge->audit->differences, kind, audit_where(merge->lane, offset, where), "%s; reply offset %" PRId64, text, merge->replies->record.offset);
+    difference_add(&merge->audit->differences, kind, audit_where(merge->lane, offset, where),
+                   "%s; reply offset %" PRId64, text, merge->replies->record.offset);
 }
 
 /* Replies before `offset` answer no record that the request log has. */
@@ -85,7 +89,7 @@ static enum pay_exit pass_replies_below(struct merge *merge, int64_t offset) {
         int64_t source_offset = merge->replies->headers.source_offset;
         if (source_offset < merge->lane->view.request_start)
             merge->lane->tally.expired++;
-        else if (source_offset < merge->lane->view.processed)       /* beyond: told when it was read */
+        else if (source_offset < merge->lane->view.processed) /* beyond: told when it was read */
             add(merge, "reply_without_request", source_offset, "a reply to a record that isn't in the request log");
         status = next_reply(merge);
     }
@@ -98,16 +102,18 @@ static enum pay_exit match(struct merge *merge, const struct audit_request *requ
     check_rows(merge, request);
     enum pay_exit status = pass_replies_below(merge, request->offset);
     if (status != PAY_EXIT_OK) return status;
-    if (!merge->has_reply) {                                        /* not answered when the audit began */
+    if (!merge->has_reply) { /* not answered when the audit began */
         merge->lane->tally.in_flight++;
         return PAY_EXIT_OK;
     }
     if (merge->replies->headers.source_offset > request->offset) {
         if (merge->replies->in_the_middle && !merge->any_reply)
-            merge->lane->tally.expired++;                           /* retention has deleted its reply */
+            merge->lane->tally.expired++; /* retention has deleted its reply */
         else
-            difference_add(&merge->audit->differences, "missing_reply", audit_where(merge->lane, request->offset, where),
-                           "no reply, and readers go past it: the next reply, to offset %" PRId64 ", covers it", merge->replies->headers.source_offset);
+            difference_add(&merge->audit->differences, "missing_reply",
+                           audit_where(merge->lane, request->offset, where),
+                           "no reply, and readers go past it: the next reply, to offset %" PRId64 ", covers it",
+                           merge->replies->headers.source_offset);
         return PAY_EXIT_OK;
     }
     merge->lane->tally.replies++;

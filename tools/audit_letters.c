@@ -14,7 +14,9 @@ static size_t hash(const struct pay_position *position) {
 static void insert(struct letters *letters, const struct letter *letter) {
     size_t at = hash(&letter->position) & (letters->capacity - 1);
     while (letters->slots[at].used) {
-        if (pay_position_equal(&letters->slots[at].position, &letter->position) && letters->slots[at].crc == letter->crc) return;    /* a repeat */
+        if (pay_position_equal(&letters->slots[at].position, &letter->position) &&
+            letters->slots[at].crc == letter->crc)
+            return; /* a repeat */
         at = (at + 1) & (letters->capacity - 1);
     }
     letters->slots[at] = *letter;
@@ -47,7 +49,8 @@ void letters_add(struct letters *letters, const struct pay_log_record *record) {
     letters->records++;
     for (size_t i = 0; i < record->header_count && !found; i++) {
         const struct pay_header *header = &record->headers[i];
-        found = strcmp(header->name, "position") == 0 && header->value != NULL && pay_position_parse(header->value, header->length, &letter.position);
+        found = strcmp(header->name, "position") == 0 && header->value != NULL &&
+                pay_position_parse(header->value, header->length, &letter.position);
     }
     if (!found) {
         letters->unreadable++;
@@ -62,7 +65,8 @@ void letters_add(struct letters *letters, const struct pay_log_record *record) {
 enum letter_match letters_find(const struct letters *letters, const struct pay_position *position, uint32_t crc) {
     enum letter_match match = LETTER_MISSING;
     if (letters->capacity == 0) return match;
-    for (size_t at = hash(position) & (letters->capacity - 1); letters->slots[at].used; at = (at + 1) & (letters->capacity - 1)) {
+    for (size_t at = hash(position) & (letters->capacity - 1); letters->slots[at].used;
+         at = (at + 1) & (letters->capacity - 1)) {
         const struct letter *letter = &letters->slots[at];
         if (!pay_position_equal(&letter->position, position)) continue;
         if (letter->crc == crc) return LETTER_SAME;

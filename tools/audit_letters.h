@@ -16,9 +16,9 @@ struct letter {
 
 struct letters {
     struct letter *slots;
-    size_t capacity, count;         /* capacity: a power of two, or 0 */
-    int64_t records, unreadable;    /* of the topic; without a position that can be read */
-    bool from_the_start;            /* the topic still holds its first record */
+    size_t capacity, count;      /* capacity: a power of two, or 0 */
+    int64_t records, unreadable; /* of the topic; without a position that can be read */
+    bool from_the_start;         /* the topic still holds its first record */
 };
 
 /* Takes a record of the dead letter topic. */

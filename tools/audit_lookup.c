@@ -8,12 +8,14 @@
 struct looking {
     struct pay_batch *batch;
     const struct lane_view *lane;
-    uint32_t *record_of;            /* refusals: nth -> record */
+    uint32_t *record_of; /* refusals: nth -> record */
     bool full;
-    const char *broken;             /* a row that can't be understood */
+    const char *broken; /* a row that can't be understood */
 };
 
-static void copy(char *target, size_t size, const char *text) { snprintf(target, size, "%s", text != NULL ? text : ""); }
+static void copy(char *target, size_t size, const char *text) {
+    snprintf(target, size, "%s", text != NULL ? text : "");
+}
 
 static bool take_decision(void *argument, const struct pay_pg_row *row) {
     struct looking *looking = argument;
@@ -27,11 +29,13 @@ static bool take_decision(void *argument, const struct pay_pg_row *row) {
     decision->amount_minor = pay_pg_column_int8(row, 4);
     if (!pay_outcome_from_name(outcome, strlen(outcome), &decision->outcome)) looking->broken = "payment.outcome";
     decision->reason = PAY_REASON_NONE;
-    if (reason != NULL && !pay_reason_from_name(reason, strlen(reason), &decision->reason)) looking->broken = "payment.reason";
+    if (reason != NULL && !pay_reason_from_name(reason, strlen(reason), &decision->reason))
+        looking->broken = "payment.reason";
     decision->has_account = pay_pg_column(row, 8) != NULL;
     decision->balance_after_minor = pay_pg_column_int8(row, 7);
     decision->account_version = pay_pg_column_int8(row, 8);
-    decision->position = (struct pay_position){pay_pg_column_int8(row, 9), (int32_t)pay_pg_column_int8(row, 10), pay_pg_column_int8(row, 11)};
+    decision->position = (struct pay_position){pay_pg_column_int8(row, 9), (int32_t)pay_pg_column_int8(row, 10),
+                                               pay_pg_column_int8(row, 11)};
     decision->decided_at_us = pay_pg_column_int8(row, 12);
     return true;
 }
@@ -91,12 +95,14 @@ static enum pay_move look_up_refusals(struct looking *looking, struct pay_pg *pg
     return pay_pg_exec(pg, pay_sql_tools_audit_refusals, &args, take_refusal, looking, NULL, error);
 }
 
-enum pay_move audit_look_up(struct pay_pg *pg, const struct lane_view *lane, struct pay_batch *batch, struct pay_error *error) {
+enum pay_move audit_look_up(struct pay_pg *pg, const struct lane_view *lane, struct pay_batch *batch,
+                            struct pay_error *error) {
     struct looking looking = {.batch = batch, .lane = lane};
     enum pay_move move = look_up_decisions(&looking, pg, error);
     if (move == PAY_OK) move = look_up_refusals(&looking, pg, error);
     if (move != PAY_OK || looking.broken == NULL) return move;
     *error = (struct pay_error){.move = PAY_HALTED};
-    snprintf(error->text, sizeof error->text, "%s holds a word that this program doesn't know; install a newer paybuf", looking.broken);
+    snprintf(error->text, sizeof error->text, "%s holds a word that this program doesn't know; install a newer paybuf",
+             looking.broken);
     return PAY_HALTED;
 }

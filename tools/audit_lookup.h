@@ -7,6 +7,7 @@
 #include "tools/lanes.h"
 
 /* Fills known decisions and refusals of the prepared slice. SPLIT: too many decisions for one batch. */
-enum pay_move audit_look_up(struct pay_pg *pg, const struct lane_view *lane, struct pay_batch *batch, struct pay_error *error);
+enum pay_move audit_look_up(struct pay_pg *pg, const struct lane_view *lane, struct pay_batch *batch,
+                            struct pay_error *error);
 
 #endif

@@ -10,7 +10,9 @@ static enum pay_exit seek(struct audit_replies *replies, int64_t offset) {
     struct pay_error error;
     replies->open = offset < replies->lane->view.reply_end;
     if (!replies->open) return PAY_EXIT_OK;
-    if (pay_kafka_reader_seek(audit->replies, audit->tool->config.reply_topic, replies->lane->view.partition, offset, &error) == PAY_OK) return PAY_EXIT_OK;
+    if (pay_kafka_reader_seek(audit->replies, audit->tool->config.reply_topic, replies->lane->view.partition, offset,
+                              &error) == PAY_OK)
+        return PAY_EXIT_OK;
     return tool_error(audit->tool, &error);
 }
 
@@ -27,8 +29,8 @@ enum pay_exit replies_begin(struct audit_replies *replies, struct audit *audit, 
 static void add(struct audit_replies *replies, const char *kind, int64_t source_offset, const char *text) {
     char where[PAY_POSITION_TEXT_MAX];
     if (replies->record.offset < replies->told_until) return;
-    difference_add(&replies->audit->differences, kind, audit_where(replies->lane, source_offset, where), "%s; reply offset %" PRId64, text,
-                   replies->record.offset);
+    difference_add(&replies->audit->differences, kind, audit_where(replies->lane, source_offset, where),
+                   "%s; reply offset %" PRId64, text, replies->record.offset);
 }
 
 static uint32_t fingerprint(const struct pay_log_record *record) {
@@ -44,8 +46,10 @@ static void remember(struct audit_replies *replies) {
 static void compare_copy(struct audit_replies *replies) {
     size_t slot = (size_t)replies->headers.source_offset % COPIES_REMEMBERED;
     replies->lane->tally.repeats += replies->record.offset >= replies->told_until;
-    if (replies->copies[slot].offset == replies->headers.source_offset && replies->copies[slot].crc != fingerprint(&replies->record))
-        add(replies, "copy_differs", replies->headers.source_offset, "a copy of this reply has another key or value than the one readers take");
+    if (replies->copies[slot].offset == replies->headers.source_offset &&
+        replies->copies[slot].crc != fingerprint(&replies->record))
+        add(replies, "copy_differs", replies->headers.source_offset,
+            "a copy of this reply has another key or value than the one readers take");
 }
 
 /* False: not a reply of this lane's generation and ledger. */
@@ -59,7 +63,8 @@ static bool belongs(struct audit_replies *replies) {
         return false;
     }
     if (replies->headers.log_generation > replies->lane->view.generation) {
-        add(replies, "later_generation", replies->headers.source_offset, "a reply of a later generation than the database knows");
+        add(replies, "later_generation", replies->headers.source_offset,
+            "a reply of a later generation than the database knows");
         return false;
     }
     if (replies->headers.log_generation < replies->lane->view.generation) {
@@ -67,7 +72,8 @@ static bool belongs(struct audit_replies *replies) {
         return false;
     }
     if (replies->headers.source_offset >= replies->lane->view.processed)
-        add(replies, "reply_beyond_settled", replies->headers.source_offset, "a message without money: the database hasn't settled this record");
+        add(replies, "reply_beyond_settled", replies->headers.source_offset,
+            "a message without money: the database hasn't settled this record");
     return true;
 }
 
@@ -91,11 +97,14 @@ static bool judge(struct audit_replies *replies) {
 /* The log's end. A gap that is still open is told, and reading goes on behind it. */
 static enum pay_exit at_end(struct audit_replies *replies) {
     char where[PAY_POSITION_TEXT_MAX];
-    pay_kafka_reader_stop(replies->audit->replies, replies->audit->tool->config.reply_topic, replies->lane->view.partition);
+    pay_kafka_reader_stop(replies->audit->replies, replies->audit->tool->config.reply_topic,
+                          replies->lane->view.partition);
     replies->open = false;
     if (!replies->gap) return PAY_EXIT_OK;
     difference_add(&replies->audit->differences, "gap", audit_where(replies->lane, replies->rule.next, where),
-                   "readers stop here: the replies up to source offset %" PRId64 " are missing before reply offset %" PRId64, replies->gap_until - 1, replies->gap_offset);
+                   "readers stop here: the replies up to source offset %" PRId64
+                   " are missing before reply offset %" PRId64,
+                   replies->gap_until - 1, replies->gap_offset);
     replies->gap = false;
     pay_reader_start_at(&replies->rule, replies->gap_until);
     return seek(replies, replies->gap_offset);
@@ -116,7 +125,7 @@ enum pay_exit replies_next(struct audit_replies *replies, bool *ret_taken) {
     while (replies->open && status == PAY_EXIT_OK && !*ret_taken) {
         status = audit_read(replies->audit, replies->audit->replies, &read);
         if (status != PAY_EXIT_OK) return status;
-        if (read.record.offset >= replies->lane->view.reply_end) {      /* also an END: its offset is the position */
+        if (read.record.offset >= replies->lane->view.reply_end) { /* also an END: its offset is the position */
             status = at_end(replies);
         } else if (read.kind == PAY_KAFKA_READ_RECORD) {
             replies->record = read.record;

@@ -12,20 +12,24 @@
 #include "core/reader.h"
 #include "tools/audit.h"
 
-#define COPIES_REMEMBERED 65536         /* source offsets whose fingerprint is known: copies of sessions that overlapped are near */
+#define COPIES_REMEMBERED                                                                                              \
+    65536 /* source offsets whose fingerprint is known: copies of sessions that overlapped are near */
 
 struct audit_replies {
     struct audit *audit;
     struct audit_lane *lane;
     struct pay_reader rule;
-    bool in_the_middle;                 /* began where retention had deleted replies */
-    bool open;                          /* the partition is being read */
+    bool in_the_middle; /* began where retention had deleted replies */
+    bool open;          /* the partition is being read */
     bool gap;
     int64_t gap_offset, gap_until;
-    int64_t told_until;                 /* reply offsets below it were read before, and what is wrong with them told */
-    struct pay_reply_headers headers;   /* of the reply that was taken last */
+    int64_t told_until;               /* reply offsets below it were read before, and what is wrong with them told */
+    struct pay_reply_headers headers; /* of the reply that was taken last */
     struct pay_log_record record;
-    struct { int64_t offset; uint32_t crc; } copies[COPIES_REMEMBERED];
+    struct {
+        int64_t offset;
+        uint32_t crc;
+    } copies[COPIES_REMEMBERED];
 };
 
 enum pay_exit replies_begin(struct audit_replies *replies, struct audit *audit, struct audit_lane *lane);

@@ -12,7 +12,8 @@
 
 enum pay_exit requests_begin(struct audit_requests *requests, struct audit *audit, struct audit_lane *lane) {
     struct pay_error error;
-    *requests = (struct audit_requests){.audit = audit, .lane = lane, .open = lane->view.request_start < lane->view.request_end};
+    *requests = (struct audit_requests){
+        .audit = audit, .lane = lane, .open = lane->view.request_start < lane->view.request_end};
     if (!audit->quick) {
         requests->batch = malloc(sizeof *requests->batch);
         requests->arena = malloc(ARENA_BYTES);
@@ -20,14 +21,16 @@ enum pay_exit requests_begin(struct audit_requests *requests, struct audit *audi
         pay_batch_reset(requests->batch);
     }
     if (!requests->open) return PAY_EXIT_OK;
-    if (pay_kafka_reader_seek(audit->requests, audit->tool->config.request_topic, lane->view.partition, lane->view.request_start, &error) == PAY_OK)
+    if (pay_kafka_reader_seek(audit->requests, audit->tool->config.request_topic, lane->view.partition,
+                              lane->view.request_start, &error) == PAY_OK)
         return PAY_EXIT_OK;
     return tool_error(audit->tool, &error);
 }
 
 void requests_end(struct audit_requests *requests) {
     if (requests->audit != NULL)
-        pay_kafka_reader_stop(requests->audit->requests, requests->audit->tool->config.request_topic, requests->lane->view.partition);
+        pay_kafka_reader_stop(requests->audit->requests, requests->audit->tool->config.request_topic,
+                              requests->lane->view.partition);
     free(requests->batch);
     free(requests->arena);
     *requests = (struct audit_requests){.audit = NULL};
@@ -48,7 +51,8 @@ static enum pay_exit read_settled(struct audit_requests *requests, struct pay_lo
             char where[PAY_POSITION_TEXT_MAX];
             requests->open = false;
             if (read.record.offset < view->processed && read.kind == PAY_KAFKA_READ_END)
-                difference_add(&audit->differences, "requests_truncated", audit_where(requests->lane, read.record.offset, where),
+                difference_add(&audit->differences, "requests_truncated",
+                               audit_where(requests->lane, read.record.offset, where),
                                "the request log ends here, but %" PRId64 " was settled up to", view->processed);
             return PAY_EXIT_OK;
         }
@@ -72,7 +76,8 @@ static const char *keep(struct audit_requests *requests, const char *bytes, size
 }
 
 static void gather(const struct pay_log_record *raw, struct pay_record_bytes *ret_bytes) {
-    *ret_bytes = (struct pay_record_bytes){.key = raw->key, .key_length = raw->key_length, .value = raw->value, .value_length = raw->value_length};
+    *ret_bytes = (struct pay_record_bytes){
+        .key = raw->key, .key_length = raw->key_length, .value = raw->value, .value_length = raw->value_length};
     for (size_t i = 0; i < raw->header_count; i++) {
         const struct pay_header *header = &raw->headers[i];
         if (strcmp(header->name, "tenant") == 0) {
@@ -94,7 +99,8 @@ static void add_to_batch(struct audit_requests *requests, const struct pay_log_r
     record->position = (struct pay_position){requests->lane->view.generation, raw->partition, raw->offset};
     record->timestamp_ms = raw->timestamp_ms;
     record->traceparent = keep(requests, record->traceparent, record->traceparent_length);
-    if (record->invalid == PAY_REASON_NONE) record->request.metadata = keep(requests, record->request.metadata, record->request.metadata_length);
+    if (record->invalid == PAY_REASON_NONE)
+        record->request.metadata = keep(requests, record->request.metadata, record->request.metadata_length);
     pay_batch_commit_next(requests->batch, true);
 }
 
@@ -120,7 +126,7 @@ static enum pay_exit next_slice(struct audit_requests *requests) {
         enum pay_exit status = fill_batch(requests);
         if (status != PAY_EXIT_OK) return status;
     }
-    if (!pay_batch_slice(requests->batch, PAY_BATCH_RECORDS_MAX)) return PAY_EXIT_OK;       /* at == end: nothing left */
+    if (!pay_batch_slice(requests->batch, PAY_BATCH_RECORDS_MAX)) return PAY_EXIT_OK; /* at == end: nothing left */
     for (;;) {
         pay_batch_prepare(requests->batch);
         enum pay_move move = audit_look_up(requests->audit->pg, &requests->lane->view, requests->batch, &error);
@@ -140,7 +146,8 @@ static void give(struct audit_requests *requests, struct audit_request *ret_requ
     const struct pay_decision *known = order != UINT32_MAX ? batch->orders[order].known : NULL;
     ret_request->record = &batch->records[index];
     ret_request->offset = ret_request->record->position.offset;
-    ret_request->has_answer = pay_answer_find(ret_request->record, batch->refusal_of[index], known, &ret_request->answer);
+    ret_request->has_answer =
+        pay_answer_find(ret_request->record, batch->refusal_of[index], known, &ret_request->answer);
 }
 
 enum pay_exit requests_next(struct audit_requests *requests, struct audit_request *ret_request, bool *ret_found) {

@@ -13,19 +13,19 @@
 
 struct audit_request {
     int64_t offset;
-    const struct pay_record *record;    /* NULL with --quick */
-    bool has_answer;                    /* false: settled, and no reason on file */
+    const struct pay_record *record; /* NULL with --quick */
+    bool has_answer;                 /* false: settled, and no reason on file */
     struct pay_answer answer;
 };
 
 struct audit_requests {
     struct audit *audit;
     struct audit_lane *lane;
-    struct pay_batch *batch;            /* NULL with --quick */
-    char *arena;                        /* metadata and traceparents of the batch's records */
+    struct pay_batch *batch; /* NULL with --quick */
+    char *arena;             /* metadata and traceparents of the batch's records */
     size_t arena_used;
-    uint32_t at, end;                   /* records of the slice not given out yet */
-    bool open;                          /* the log isn't at its end yet */
+    uint32_t at, end; /* records of the slice not given out yet */
+    bool open;        /* the log isn't at its end yet */
 };
 
 enum pay_exit requests_begin(struct audit_requests *requests, struct audit *audit, struct audit_lane *lane);

@@ -14,7 +14,7 @@ struct counts {
 
 struct counting {
     struct audit *audit;
-    struct counts *by_lane;         /* as audit->lanes */
+    struct counts *by_lane; /* as audit->lanes */
 };
 
 static struct audit_lane *lane_of(struct audit *audit, int64_t partition) {
@@ -27,8 +27,8 @@ static bool take_counts(void *argument, const struct pay_pg_row *row) {
     struct counting *counting = argument;
     struct audit_lane *lane = lane_of(counting->audit, pay_pg_column_int8(row, 0));
     if (lane == NULL) return true;
-    counting->by_lane[lane - counting->audit->lanes] =
-        (struct counts){pay_pg_column_int8(row, 1), pay_pg_column_int8(row, 2), pay_pg_column_int8(row, 3), pay_pg_column_int8(row, 4)};
+    counting->by_lane[lane - counting->audit->lanes] = (struct counts){
+        pay_pg_column_int8(row, 1), pay_pg_column_int8(row, 2), pay_pg_column_int8(row, 3), pay_pg_column_int8(row, 4)};
     return true;
 }
 
@@ -53,7 +53,8 @@ static enum pay_exit count_rows(struct audit *audit, struct counts *by_lane) {
     pay_pg_args_array(&args, &generations);
     pay_pg_args_array(&args, &starts);
     pay_pg_args_array(&args, &processed);
-    enum pay_move move = pay_pg_exec(audit->pg, pay_sql_tools_audit_counts, &args, take_counts, &counting, NULL, &error);
+    enum pay_move move =
+        pay_pg_exec(audit->pg, pay_sql_tools_audit_counts, &args, take_counts, &counting, NULL, &error);
     pay_pg_array_free(&partitions);
     pay_pg_array_free(&generations);
     pay_pg_array_free(&starts);
@@ -70,7 +71,7 @@ struct listing {
 /* Takes the bit away: a second row of the same position has none. */
 static bool take_bit(uint8_t *bits, int64_t index) {
     bool set = bits[index / 8] >> (index % 8) & 1;
-    bits[index / 8] &= (uint8_t)~(1u << (index % 8));
+    bits[index / 8] &= (uint8_t) ~(1u << (index % 8));
     return set;
 }
 
@@ -83,13 +84,18 @@ static bool take_row(void *argument, const struct pay_pg_row *row) {
     char where[PAY_POSITION_TEXT_MAX];
     audit_where(listing->lane, offset, where);
     if (offset >= view->processed) {
-        difference_add(&listing->audit->differences, order != NULL ? "payment_beyond_settled" : "refusal_beyond_settled", where,
+        difference_add(&listing->audit->differences,
+                       order != NULL ? "payment_beyond_settled" : "refusal_beyond_settled", where,
                        "a row at or beyond P, %" PRId64, view->processed);
         listing->found++;
-    } else if (offset < view->request_end && !take_bit(order != NULL ? listing->lane->own_payment : listing->lane->own_refusal, offset - view->request_start)) {
-        difference_add(&listing->audit->differences, order != NULL ? "payment_without_request" : "refusal_without_request", where,
-                       "%s%s%s%s: no record there left this row, or another row has the same position", order != NULL ? "payment of order " : "refusal",
-                       order != NULL ? pay_pg_column(row, 1) : "", order != NULL ? "/" : "", order != NULL ? order : "");
+    } else if (offset < view->request_end &&
+               !take_bit(order != NULL ? listing->lane->own_payment : listing->lane->own_refusal,
+                         offset - view->request_start)) {
+        difference_add(&listing->audit->differences,
+                       order != NULL ? "payment_without_request" : "refusal_without_request", where,
+                       "%s%s%s%s: no record there left this row, or another row has the same position",
+                       order != NULL ? "payment of order " : "refusal", order != NULL ? pay_pg_column(row, 1) : "",
+                       order != NULL ? "/" : "", order != NULL ? order : "");
         listing->found++;
     }
     return true;
@@ -103,7 +109,8 @@ static enum pay_exit list_rows(struct audit *audit, struct audit_lane *lane, int
     pay_pg_args_int8(&args, lane->view.generation);
     pay_pg_args_int4(&args, lane->view.partition);
     pay_pg_args_int8(&args, lane->view.request_start);
-    if (pay_pg_exec(audit->pg, pay_sql_tools_audit_rows, &args, take_row, &listing, NULL, &error) != PAY_OK) return tool_error(audit->tool, &error);
+    if (pay_pg_exec(audit->pg, pay_sql_tools_audit_rows, &args, take_row, &listing, NULL, &error) != PAY_OK)
+        return tool_error(audit->tool, &error);
     *ret_found = listing.found;
     return PAY_EXIT_OK;
 }
@@ -121,9 +128,10 @@ static enum pay_exit compare_lane(struct audit *audit, struct audit_lane *lane, 
     snprintf(where, sizeof where, "partition %" PRId32, lane->view.partition);
     if (status == PAY_EXIT_OK && found == 0)
         difference_add(&audit->differences, "row_counts", where,
-                       "%" PRId64 " payment rows and %" PRId64 " refusal rows (%" PRId64 " beyond P) for %" PRId64 " decisions and %" PRId64 " refusals answered",
-                       counts->payments_held, counts->refusals_held, counts->payments_beyond + counts->refusals_beyond, lane->tally.payment_rows,
-                       lane->tally.refusal_rows);
+                       "%" PRId64 " payment rows and %" PRId64 " refusal rows (%" PRId64 " beyond P) for %" PRId64
+                       " decisions and %" PRId64 " refusals answered",
+                       counts->payments_held, counts->refusals_held, counts->payments_beyond + counts->refusals_beyond,
+                       lane->tally.payment_rows, lane->tally.refusal_rows);
     lane->tally.differences += audit->differences.count - before;
     return status;
 }
@@ -132,7 +140,8 @@ enum pay_exit audit_rows(struct audit *audit) {
     static struct counts by_lane[PAY_LANES_MAX];
     memset(by_lane, 0, sizeof by_lane);
     enum pay_exit status = count_rows(audit, by_lane);
-    for (int32_t i = 0; i < audit->lane_count && status == PAY_EXIT_OK; i++) status = compare_lane(audit, &audit->lanes[i], &by_lane[i]);
+    for (int32_t i = 0; i < audit->lane_count && status == PAY_EXIT_OK; i++)
+        status = compare_lane(audit, &audit->lanes[i], &by_lane[i]);
     return status;
 }
 
@@ -157,7 +166,8 @@ enum pay_exit audit_all_books(struct audit *audit, struct audit_books_result *re
     struct books books;
     struct pay_error error;
     books_begin(&books, &audit->differences);
-    if (pay_pg_exec(audit->pg, pay_sql_tools_audit_books, NULL, take_event, &books, NULL, &error) != PAY_OK) return tool_error(audit->tool, &error);
+    if (pay_pg_exec(audit->pg, pay_sql_tools_audit_books, NULL, take_event, &books, NULL, &error) != PAY_OK)
+        return tool_error(audit->tool, &error);
     books_end(&books);
     *ret_result = (struct audit_books_result){books.accounts, books.events};
     return PAY_EXIT_OK;

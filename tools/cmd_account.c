@@ -3,8 +3,17 @@
 #include "tools/commands.h"
 
 static const struct command *const verbs[] = {
-    &cmd_account_open,   &cmd_account_topup,    &cmd_account_debit, &cmd_account_floor, &cmd_account_freeze,
-    &cmd_account_unfreeze, &cmd_account_close, &cmd_account_show,  &cmd_account_list,  &cmd_account_import, NULL,
+    &cmd_account_open,
+    &cmd_account_topup,
+    &cmd_account_debit,
+    &cmd_account_floor,
+    &cmd_account_freeze,
+    &cmd_account_unfreeze,
+    &cmd_account_close,
+    &cmd_account_show,
+    &cmd_account_list,
+    &cmd_account_import,
+    NULL,
 };
 
 const struct command cmd_account = {

@@ -15,7 +15,7 @@
 struct adjusting {
     const char *tenant, *account_id, *note;
     char id[OPENING_ID_MAX + 1];
-    bool own_id;                            /* --id was given */
+    bool own_id; /* --id was given */
     enum adjustment_kind kind;
     int64_t amount_minor;
 
@@ -70,13 +70,14 @@ static void judge(struct adjusting *adjusting) {
         adjusting->result = KNOWN;
     } else if (adjusting->id_found) {
         adjusting->result = REFUSED;
-        snprintf(adjusting->why, sizeof adjusting->why, "adjustment id %s is taken: it is a %s of %" PRId64 " for account %s; choose another --id",
+        snprintf(adjusting->why, sizeof adjusting->why,
+                 "adjustment id %s is taken: it is a %s of %" PRId64 " for account %s; choose another --id",
                  adjusting->id, adjusting->found_kind, adjusting->found_amount_minor, adjusting->found_account);
     } else if (!adjusting->account_found) {
         adjusting->result = NO_ACCOUNT;
     } else {
-        switch (adjustment_judge(adjusting->kind, adjusting->amount_minor, &adjusting->before, &adjusting->after, adjusting->why,
-                                 sizeof adjusting->why)) {
+        switch (adjustment_judge(adjusting->kind, adjusting->amount_minor, &adjusting->before, &adjusting->after,
+                                 adjusting->why, sizeof adjusting->why)) {
         case ADJUST_APPLY: adjusting->result = APPLIED; break;
         case ADJUST_NOTHING: adjusting->result = NOTHING; break;
         case ADJUST_REFUSE: adjusting->result = REFUSED; break;
@@ -101,7 +102,8 @@ static enum pay_move write_adjustment(struct adjusting *adjusting, struct pay_pg
     pay_pg_args_text(&args, adjusting->note);
     enum pay_move move = pay_pg_exec(pg, pay_sql_tools_adjust, &args, NULL, NULL, &written, error);
     if (move == PAY_OK && written != 1) {
-        *error = (struct pay_error){.move = PAY_SESSION_OVER, .text = "the account changed although it was locked; nothing was written"};
+        *error = (struct pay_error){.move = PAY_SESSION_OVER,
+                                    .text = "the account changed although it was locked; nothing was written"};
         return PAY_SESSION_OVER;
     }
     return move;
@@ -126,7 +128,7 @@ static enum pay_exit say(struct tool *tool, struct pay_pg *pg, const struct adju
         break;
     case KNOWN: tool_note(tool, "adjustment %s was made before; nothing changed", adjusting->id); break;
     case NOTHING: tool_note(tool, "the account is so already; nothing changed"); break;
-    case NO_ACCOUNT: break;                 /* account_print says it */
+    case NO_ACCOUNT: break; /* account_print says it */
     case REFUSED: return tool_fail(tool, PAY_EXIT_FAILURE, "%s", adjusting->why);
     }
     return account_print(tool, pg, NULL, adjusting->tenant, adjusting->account_id);
@@ -143,7 +145,8 @@ static enum pay_exit adjust(struct tool *tool, struct adjusting *adjusting) {
         status = say(tool, pg, adjusting);
     } else {
         status = tool_error(tool, &error);
-        if (move == PAY_SESSION_OVER) tool_note(tool, "it may have been made or not; again with --id %s is safe", adjusting->id);
+        if (move == PAY_SESSION_OVER)
+            tool_note(tool, "it may have been made or not; again with --id %s is safe", adjusting->id);
     }
     pay_pg_close(pg);
     return status;
@@ -174,7 +177,8 @@ static void random_id(enum adjustment_kind kind, char id[OPENING_ID_MAX + 1]) {
     for (size_t i = 0; i < sizeof bytes; i++) length += snprintf(id + length, 3, "%02x", bytes[i]);
 }
 
-static enum pay_exit run_kind(struct tool *tool, const struct cli_value *values, enum adjustment_kind kind, bool amount) {
+static enum pay_exit run_kind(struct tool *tool, const struct cli_value *values, enum adjustment_kind kind,
+                              bool amount) {
     struct adjusting adjusting = {.tenant = values[TENANT].text,
                                   .account_id = values[ACCOUNT].text,
                                   .note = values[NOTE].text,
@@ -190,19 +194,32 @@ static enum pay_exit run_kind(struct tool *tool, const struct cli_value *values,
     return adjust(tool, &adjusting);
 }
 
-static enum pay_exit run_topup(struct tool *tool, const struct cli_value *values) { return run_kind(tool, values, ADJUST_CREDIT, true); }
-static enum pay_exit run_debit(struct tool *tool, const struct cli_value *values) { return run_kind(tool, values, ADJUST_DEBIT, true); }
-static enum pay_exit run_floor(struct tool *tool, const struct cli_value *values) { return run_kind(tool, values, ADJUST_FLOOR, true); }
-static enum pay_exit run_freeze(struct tool *tool, const struct cli_value *values) { return run_kind(tool, values, ADJUST_FREEZE, false); }
-static enum pay_exit run_unfreeze(struct tool *tool, const struct cli_value *values) { return run_kind(tool, values, ADJUST_UNFREEZE, false); }
-static enum pay_exit run_close(struct tool *tool, const struct cli_value *values) { return run_kind(tool, values, ADJUST_CLOSE, false); }
+static enum pay_exit run_topup(struct tool *tool, const struct cli_value *values) {
+    return run_kind(tool, values, ADJUST_CREDIT, true);
+}
+static enum pay_exit run_debit(struct tool *tool, const struct cli_value *values) {
+    return run_kind(tool, values, ADJUST_DEBIT, true);
+}
+static enum pay_exit run_floor(struct tool *tool, const struct cli_value *values) {
+    return run_kind(tool, values, ADJUST_FLOOR, true);
+}
+static enum pay_exit run_freeze(struct tool *tool, const struct cli_value *values) {
+    return run_kind(tool, values, ADJUST_FREEZE, false);
+}
+static enum pay_exit run_unfreeze(struct tool *tool, const struct cli_value *values) {
+    return run_kind(tool, values, ADJUST_UNFREEZE, false);
+}
+static enum pay_exit run_close(struct tool *tool, const struct cli_value *values) {
+    return run_kind(tool, values, ADJUST_CLOSE, false);
+}
 
 const struct command cmd_account_topup = {
     .name = "topup",
     .summary = "add money (adjustment `credit`)",
     .examples = "  paybuf account topup alice 5000 --id bank-transfer-4711\n"
                 "  paybuf account topup alice 5000                             a new adjustment each time\n",
-    .notes = "With --id a repeated command is harmless; without it a command whose outcome is unknown names the id to repeat it with.\n",
+    .notes = "With --id a repeated command is harmless; without it a command whose outcome is unknown names the id to "
+             "repeat it with.\n",
     CLI_ARGS(amount_args),
     .run = run_topup,
 };

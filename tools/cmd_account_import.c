@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 5000                  /* accounts in a transaction: beyond this the rate doesn't grow */
+#define BATCH 5000 /* accounts in a transaction: beyond this the rate doesn't grow */
 
 enum { FILE_NAME, CHECK };
 
@@ -25,7 +25,7 @@ static const struct out_column columns[] = {
 
 struct import {
     struct tool *tool;
-    struct pay_pg *pg;              /* NULL: only check */
+    struct pay_pg *pg; /* NULL: only check */
     struct opening batch[BATCH];
     size_t count;
     int64_t line, read, opened, known;
@@ -41,11 +41,13 @@ static enum pay_exit send_batch(struct import *import) {
     }
     if (openings_make(import->pg, import->batch, import->count, &result, &error) != PAY_OK) {
         enum pay_exit status = tool_error(import->tool, &error);
-        tool_note(import->tool, "%" PRId64 " accounts are in; the same import again opens the rest", import->opened + import->known);
+        tool_note(import->tool, "%" PRId64 " accounts are in; the same import again opens the rest",
+                  import->opened + import->known);
         return status;
     }
     if (result.refused[0] != '\0')
-        return tool_fail(import->tool, PAY_EXIT_FAILURE, "line %" PRId64 ": %s; nothing of its batch was opened, %" PRId64 " accounts before it are in",
+        return tool_fail(import->tool, PAY_EXIT_FAILURE,
+                         "line %" PRId64 ": %s; nothing of its batch was opened, %" PRId64 " accounts before it are in",
                          result.refused_line, result.refused, import->opened + import->known);
     import->opened += result.opened;
     import->known += result.known;
@@ -74,9 +76,11 @@ static enum pay_exit read_file(struct import *import, FILE *file) {
     size_t capacity = 0;
     ssize_t length;
     enum pay_exit status = PAY_EXIT_OK;
-    while (status == PAY_EXIT_OK && (length = getline(&line, &capacity, file)) >= 0) status = take_line(import, line, (size_t)length);
+    while (status == PAY_EXIT_OK && (length = getline(&line, &capacity, file)) >= 0)
+        status = take_line(import, line, (size_t)length);
     free(line);
-    if (status == PAY_EXIT_OK && ferror(file)) return tool_fail(import->tool, PAY_EXIT_FAILURE, "reading failed: %s", strerror(errno));
+    if (status == PAY_EXIT_OK && ferror(file))
+        return tool_fail(import->tool, PAY_EXIT_FAILURE, "reading failed: %s", strerror(errno));
     if (status == PAY_EXIT_OK) status = send_batch(import);
     progress_end(&import->progress);
     return status;
@@ -121,8 +125,11 @@ const struct command cmd_account_import = {
     .examples = "  paybuf account import accounts.ndjson\n"
                 "  generate-accounts | paybuf account import -\n"
                 "  paybuf account import --check accounts.ndjson\n",
-    .notes = "A line: {\"account_id\":\"alice\",\"currency\":\"EUR\",\"tenant\":\"default\",\"floor_minor\":0,\"opening_minor\":100000}\n"
-             "account_id and currency are required. The first wrong line stops it: what came before stays opened, and the same import\n"
+    .notes = "A line: "
+             "{\"account_id\":\"alice\",\"currency\":\"EUR\",\"tenant\":\"default\",\"floor_minor\":0,\"opening_"
+             "minor\":100000}\n"
+             "account_id and currency are required. The first wrong line stops it: what came before stays opened, and "
+             "the same import\n"
              "again, with that line mended, opens the rest.\n",
     CLI_ARGS(args),
     .run = run,

@@ -56,7 +56,8 @@ const struct command cmd_account_open = {
     .examples = "  paybuf account open alice --currency EUR --opening-minor 100000\n"
                 "  paybuf account open bob --currency EUR --floor-minor -5000          may overdraw by 50 EUR\n"
                 "  paybuf account open carol --currency USD --tenant shop-7\n",
-    .notes = "The opening amount belongs to the adjustment `open`, version 1. A floor other than 0 is an adjustment of its own, `floor`,\n"
+    .notes = "The opening amount belongs to the adjustment `open`, version 1. A floor other than 0 is an adjustment of "
+             "its own, `floor`,\n"
              "version 2, with the id <ID>:floor.\n",
     CLI_ARGS(args),
     .run = run,

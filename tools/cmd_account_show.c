@@ -28,7 +28,8 @@ static bool take_event(void *argument, const struct pay_pg_row *row) {
     json_t *event = json_object();
     for (int c = 0; c < row->columns; c++) {
         bool number = c == 0 || c == 3 || c == 4 || c == 6;
-        json_object_set_new(event, event_columns[c].member, number ? tool_column_number(row, c) : tool_column_text(row, c));
+        json_object_set_new(event, event_columns[c].member,
+                            number ? tool_column_number(row, c) : tool_column_text(row, c));
     }
     out_row(&tool->out, event);
     return true;
@@ -42,7 +43,8 @@ static enum pay_exit print_history(struct tool *tool, struct pay_pg *pg, const s
     pay_pg_args_text(&args, values[ACCOUNT].text);
     pay_pg_args_int8(&args, values[HISTORY].number);
     out_list(&tool->out, "history", OUT_COLUMNS(event_columns));
-    if (pay_pg_exec(pg, pay_sql_tools_account_history, &args, take_event, tool, NULL, &error) != PAY_OK) return tool_error(tool, &error);
+    if (pay_pg_exec(pg, pay_sql_tools_account_history, &args, take_event, tool, NULL, &error) != PAY_OK)
+        return tool_error(tool, &error);
     return PAY_EXIT_OK;
 }
 
@@ -50,7 +52,8 @@ static enum pay_exit run_show(struct tool *tool, const struct cli_value *values)
     struct pay_pg *pg;
     enum pay_exit status = tool_open_database(tool, PAY_PG_READER, &pg);
     if (status != PAY_EXIT_OK) return status;
-    status = account_print(tool, pg, values[HISTORY].given ? "account" : NULL, values[SHOW_TENANT].text, values[ACCOUNT].text);
+    status = account_print(tool, pg, values[HISTORY].given ? "account" : NULL, values[SHOW_TENANT].text,
+                           values[ACCOUNT].text);
     if (status == PAY_EXIT_OK && values[HISTORY].given) status = print_history(tool, pg, values);
     pay_pg_close(pg);
     return status;
@@ -62,7 +65,8 @@ const struct command cmd_account_show = {
     .examples = "  paybuf account show alice\n"
                 "  paybuf account show alice --history 20\n"
                 "  paybuf account show alice -o json\n",
-    .notes = "--history reads the whole payment table: there is no index by account, because one would cost every payment.\n",
+    .notes = "--history reads the whole payment table: there is no index by account, because one would cost every "
+             "payment.\n",
     CLI_ARGS(show_args),
     .run = run_show,
 };
@@ -99,7 +103,8 @@ static enum pay_exit run_list(struct tool *tool, const struct cli_value *values)
     pay_pg_args_text(&args, values[STATE].text);
     pay_pg_args_int8(&args, values[LIMIT].given ? values[LIMIT].number : INT64_MAX);
     out_list(&tool->out, NULL, account_columns, ACCOUNT_COLUMNS_COUNT);
-    if (pay_pg_exec(pg, pay_sql_tools_list_accounts, &args, take_account, tool, NULL, &error) != PAY_OK) status = tool_error(tool, &error);
+    if (pay_pg_exec(pg, pay_sql_tools_list_accounts, &args, take_account, tool, NULL, &error) != PAY_OK)
+        status = tool_error(tool, &error);
     pay_pg_close(pg);
     return status;
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-#define QUERY_TIMEOUT_MS 3600000            /* sorting the books of a large ledger */
+#define QUERY_TIMEOUT_MS 3600000 /* sorting the books of a large ledger */
 
 enum { PARTITION, QUICK, WAIT, SETTLED };
 
@@ -73,16 +73,21 @@ static enum pay_exit open_snapshot(struct audit *audit) {
     bool found;
     enum pay_move move = pay_pg_begin(audit->pg, true, &error);
     if (move == PAY_OK)
-        move = pay_pg_script(audit->pg, "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL work_mem = '128MB'; SET LOCAL jit = off", &error);
+        move = pay_pg_script(
+            audit->pg,
+            "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL work_mem = '128MB'; SET LOCAL jit = off",
+            &error);
     if (move == PAY_OK)
-        move = pay_pg_exec_value(audit->pg, "SELECT ledger_id::text FROM paybuf.ledger", NULL, audit->ledger_id, sizeof audit->ledger_id, &found, &error);
+        move = pay_pg_exec_value(audit->pg, "SELECT ledger_id::text FROM paybuf.ledger", NULL, audit->ledger_id,
+                                 sizeof audit->ledger_id, &found, &error);
     pay_pg_set_call_timeout(audit->pg, QUERY_TIMEOUT_MS);
     return move == PAY_OK ? PAY_EXIT_OK : tool_error(audit->tool, &error);
 }
 
 static enum pay_exit take_lanes(struct audit *audit, const struct lanes *lanes, const struct cli_value *only) {
     if (only->given && only->number >= lanes->count)
-        return tool_fail(audit->tool, PAY_EXIT_NOT_FOUND, "%s has no partition %" PRId64, audit->tool->config.request_topic, only->number);
+        return tool_fail(audit->tool, PAY_EXIT_NOT_FOUND, "%s has no partition %" PRId64,
+                         audit->tool->config.request_topic, only->number);
     audit->lanes = calloc((size_t)lanes->count + 1, sizeof *audit->lanes);
     if (audit->lanes == NULL) abort();
     int64_t records = 0;
@@ -90,7 +95,7 @@ static enum pay_exit take_lanes(struct audit *audit, const struct lanes *lanes, 
         if (only->given && only->number != p) continue;
         struct audit_lane *lane = &audit->lanes[audit->lane_count++];
         lane->view = lanes->all[p];
-        if (!lane->view.has_row) lane->view.generation = 1;         /* nothing is settled: everything is in flight */
+        if (!lane->view.has_row) lane->view.generation = 1; /* nothing is settled: everything is in flight */
         records += lane->view.request_end - lane->view.request_start;
     }
     progress_begin(&audit->progress, "requests", records);
@@ -120,11 +125,13 @@ static enum pay_exit read_letters_of(struct audit *audit, int32_t partition) {
     struct pay_kafka_read read;
     struct pay_error error;
     int64_t start, end;
-    if (pay_kafka_reader_bounds(audit->replies, topic, partition, TOOL_KAFKA_TIMEOUT_MS, &start, &end, &error) != PAY_OK)
+    if (pay_kafka_reader_bounds(audit->replies, topic, partition, TOOL_KAFKA_TIMEOUT_MS, &start, &end, &error) !=
+        PAY_OK)
         return tool_unavailable(audit->tool, &error);
     if (start > 0) audit->letters.from_the_start = false;
     if (start == end) return PAY_EXIT_OK;
-    if (pay_kafka_reader_seek(audit->replies, topic, partition, start, &error) != PAY_OK) return tool_error(audit->tool, &error);
+    if (pay_kafka_reader_seek(audit->replies, topic, partition, start, &error) != PAY_OK)
+        return tool_error(audit->tool, &error);
     for (bool more = true; more;) {
         enum pay_exit status = audit_read(audit, audit->replies, &read);
         if (status != PAY_EXIT_OK) return status;
@@ -148,13 +155,26 @@ static enum pay_exit read_letters(struct audit *audit) {
 
 static json_t *lane_row(const struct audit_lane *lane) {
     const struct audit_tally *tally = &lane->tally;
-    const struct { const char *name; int64_t number; } members[] = {
-        {"partition", lane->view.partition}, {"generation", lane->view.generation}, {"requests", tally->requests}, {"replies", tally->replies},
-        {"paid", tally->paid}, {"declined", tally->declined}, {"duplicates", tally->duplicates}, {"conflicts", tally->conflicts},
-        {"invalid", tally->invalid}, {"repeats", tally->repeats}, {"in_flight", tally->in_flight}, {"expired", tally->expired},
-        {"skipped", tally->skipped}, {"differences", tally->differences}};
+    const struct {
+        const char *name;
+        int64_t number;
+    } members[] = {{"partition", lane->view.partition},
+                   {"generation", lane->view.generation},
+                   {"requests", tally->requests},
+                   {"replies", tally->replies},
+                   {"paid", tally->paid},
+                   {"declined", tally->declined},
+                   {"duplicates", tally->duplicates},
+                   {"conflicts", tally->conflicts},
+                   {"invalid", tally->invalid},
+                   {"repeats", tally->repeats},
+                   {"in_flight", tally->in_flight},
+                   {"expired", tally->expired},
+                   {"skipped", tally->skipped},
+                   {"differences", tally->differences}};
     json_t *row = json_object();
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) json_object_set_new(row, members[i].name, json_integer(members[i].number));
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        json_object_set_new(row, members[i].name, json_integer(members[i].number));
     return row;
 }
 
@@ -170,7 +190,8 @@ static void print_lanes(struct audit *audit, struct audit_tally *total) {
     }
 }
 
-static void print_summary(struct audit *audit, const struct audit_tally *total, const struct audit_books_result *books, int64_t began_ms) {
+static void print_summary(struct audit *audit, const struct audit_tally *total, const struct audit_books_result *books,
+                          int64_t began_ms) {
     json_t *summary = json_object();
     json_object_set_new(summary, "ledger_id", json_string(audit->ledger_id));
     json_object_set_new(summary, "requests", json_integer(total->requests));
@@ -187,7 +208,8 @@ static void print_summary(struct audit *audit, const struct audit_tally *total, 
 
 static void print_differences(struct audit *audit) {
     const struct differences *differences = &audit->differences;
-    if (differences->count > 0 || audit->tool->out.format != OUT_TABLE) out_list(&audit->tool->out, "differences", OUT_COLUMNS(difference_columns));
+    if (differences->count > 0 || audit->tool->out.format != OUT_TABLE)
+        out_list(&audit->tool->out, "differences", OUT_COLUMNS(difference_columns));
     for (int64_t i = 0; i < differences->count && i < DIFFERENCES_LISTED; i++) {
         json_t *row = json_object();
         json_object_set_new(row, "kind", json_string(differences->listed[i].kind));
@@ -195,7 +217,8 @@ static void print_differences(struct audit *audit) {
         json_object_set_new(row, "detail", json_string(differences->listed[i].detail));
         out_row(&audit->tool->out, row);
     }
-    if (differences->count > DIFFERENCES_LISTED) out_line(&audit->tool->out, "... and %" PRId64 " more", differences->count - DIFFERENCES_LISTED);
+    if (differences->count > DIFFERENCES_LISTED)
+        out_line(&audit->tool->out, "... and %" PRId64 " more", differences->count - DIFFERENCES_LISTED);
     out_line(&audit->tool->out, "\n%" PRId64 " difference%s", differences->count, differences->count == 1 ? "" : "s");
 }
 
@@ -203,17 +226,21 @@ static enum pay_exit check(struct audit *audit, const struct cli_value *values, 
     struct audit_books_result books = {0};
     struct audit_tally total = {0};
     enum pay_exit status = audit->quick ? PAY_EXIT_OK : read_letters(audit);
-    for (int32_t i = 0; i < audit->lane_count && status == PAY_EXIT_OK; i++) status = audit_one_lane(audit, &audit->lanes[i]);
+    for (int32_t i = 0; i < audit->lane_count && status == PAY_EXIT_OK; i++)
+        status = audit_one_lane(audit, &audit->lanes[i]);
     progress_end(&audit->progress);
     if (status == PAY_EXIT_OK) status = audit_rows(audit);
     if (status == PAY_EXIT_OK && !audit->quick && !values[PARTITION].given) status = audit_all_books(audit, &books);
     if (status != PAY_EXIT_OK) return status;
     print_lanes(audit, &total);
     if (values[SETTLED].given && total.in_flight > 0)
-        difference_add(&audit->differences, "in_flight", "all lanes", "%" PRId64 " requests aren't settled and answered", total.in_flight);
+        difference_add(&audit->differences, "in_flight", "all lanes",
+                       "%" PRId64 " requests aren't settled and answered", total.in_flight);
     print_summary(audit, &total, &books, began_ms);
     print_differences(audit);
-    if (total.in_flight > 0) tool_note(audit->tool, "%" PRId64 " requests are in flight: not settled or not answered when this began", total.in_flight);
+    if (total.in_flight > 0)
+        tool_note(audit->tool, "%" PRId64 " requests are in flight: not settled or not answered when this began",
+                  total.in_flight);
     return audit->differences.count > 0 ? PAY_EXIT_DIFFERENCES : PAY_EXIT_OK;
 }
 
@@ -243,9 +270,12 @@ const struct command cmd_audit = {
                 "  paybuf audit --wait 30                 first let the workers come to the end\n"
                 "  paybuf audit --quick                   counts only\n"
                 "  paybuf audit -o json | jq .summary\n",
-    .notes = "Every settled request must have exactly the reply that its bytes and the stored rows make, byte for byte, where readers\n"
-             "take it; no reply may be there for what isn't settled; every row must have its record, every refused record its dead\n"
-             "letter; every account is lived again from `open`. Requests that weren't answered when it began are counted as in flight.\n"
+    .notes = "Every settled request must have exactly the reply that its bytes and the stored rows make, byte for "
+             "byte, where readers\n"
+             "take it; no reply may be there for what isn't settled; every row must have its record, every refused "
+             "record its dead\n"
+             "letter; every account is lived again from `open`. Requests that weren't answered when it began are "
+             "counted as in flight.\n"
              "EXPIRED: one side was deleted by retention. Ends with \"0 differences\" and 0, else with 4.\n",
     CLI_ARGS(args),
     .run = run,

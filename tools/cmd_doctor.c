@@ -10,7 +10,8 @@ static const struct out_column columns[] = {
     {"check", "CHECK", false}, {"state", "STATE", false}, {"found", "FOUND", false}, {"wanted", "WANTED", false}, {"fix", NULL, false}};
 /* clang-format on */
 
-static void add(struct doctor *doctor, const char *check, enum doctor_state state, const char *found, const char *wanted, const char *fix) {
+static void add(struct doctor *doctor, const char *check, enum doctor_state state, const char *found,
+                const char *wanted, const char *fix) {
     static const char *const names[] = {[DOCTOR_OK] = "ok", [DOCTOR_WARNING] = "warning", [DOCTOR_FAILED] = "FAILED"};
     json_t *row = json_object();
     json_object_set_new(row, "check", json_string(check));
@@ -32,13 +33,18 @@ static enum pay_exit check_kafka(struct doctor *doctor) {
     struct pay_error error;
     enum pay_exit status = tool_open_admin(doctor->tool, &admin);
     if (status != PAY_EXIT_OK) return status;
-    if (pay_kafka_check_all(admin, &names, TOOL_KAFKA_TIMEOUT_MS, &card, &error) != PAY_OK) status = tool_unavailable(doctor->tool, &error);
+    if (pay_kafka_check_all(admin, &names, TOOL_KAFKA_TIMEOUT_MS, &card, &error) != PAY_OK)
+        status = tool_unavailable(doctor->tool, &error);
     pay_kafka_admin_close(admin);
     if (status != PAY_EXIT_OK) return status;
     snprintf(doctor->cluster_id, sizeof doctor->cluster_id, "%s", card.cluster_id);
     for (uint32_t i = 0; i < card.count; i++) {
         const struct pay_kafka_check *check = &card.checks[i];
-        add(doctor, check->name, check->ok ? DOCTOR_OK : check->warning ? DOCTOR_WARNING : DOCTOR_FAILED, check->found, check->wanted, check->fix);
+        add(doctor, check->name,
+            check->ok        ? DOCTOR_OK
+            : check->warning ? DOCTOR_WARNING
+                             : DOCTOR_FAILED,
+            check->found, check->wanted, check->fix);
     }
     return PAY_EXIT_OK;
 }
@@ -48,10 +54,11 @@ static void print_fixes(struct doctor *doctor) {
     size_t index;
     json_t *row;
     json_array_foreach(doctor->to_mend, index, row) {
-        out_line(&doctor->tool->out, "%s%s: %s", index == 0 ? "\n" : "", json_string_value(json_object_get(row, "check")),
-                 json_string_value(json_object_get(row, "fix")));
+        out_line(&doctor->tool->out, "%s%s: %s", index == 0 ? "\n" : "",
+                 json_string_value(json_object_get(row, "check")), json_string_value(json_object_get(row, "fix")));
     }
-    out_line(&doctor->tool->out, "\n%d failed, %d warning%s", doctor->failures, doctor->warnings, doctor->warnings == 1 ? "" : "s");
+    out_line(&doctor->tool->out, "\n%d failed, %d warning%s", doctor->failures, doctor->warnings,
+             doctor->warnings == 1 ? "" : "s");
 }
 
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
@@ -71,6 +78,7 @@ const struct command cmd_doctor = {
     .summary = "does everything hold that the promises stand on? with how to mend what doesn't",
     .examples = "  paybuf doctor\n"
                 "  paybuf doctor -o ndjson | jq 'select(.state != \"ok\")'\n",
-    .notes = "Exit code 4 when a check failed; warnings (one broker, short retention, no synchronous standby) don't count.\n",
+    .notes = "Exit code 4 when a check failed; warnings (one broker, short retention, no synchronous standby) don't "
+             "count.\n",
     .run = run,
 };

@@ -71,10 +71,14 @@ static enum pay_exit judge(struct tool *tool, const struct http_answer *answer) 
     switch (answer->status) {
     case 200:
     case 202: return PAY_EXIT_OK;
-    case 429: return tool_fail(tool, PAY_EXIT_TEMPORARY, "429 %s: over the quota, nothing was stored; try again later", word);
+    case 429:
+        return tool_fail(tool, PAY_EXIT_TEMPORARY, "429 %s: over the quota, nothing was stored; try again later", word);
     case 503: return tool_fail(tool, PAY_EXIT_TEMPORARY, "503 %s: certainly not stored; trying again is safe", word);
     case 504:
-        return tool_fail(tool, PAY_EXIT_TEMPORARY, "504 %s: it may be stored or not; trying again with the same --order-id is safe, it is never paid twice", word);
+        return tool_fail(
+            tool, PAY_EXIT_TEMPORARY,
+            "504 %s: it may be stored or not; trying again with the same --order-id is safe, it is never paid twice",
+            word);
     default: return tool_fail(tool, PAY_EXIT_FAILURE, "HTTP %ld %s", answer->status, word);
     }
 }
@@ -97,9 +101,12 @@ const struct command cmd_pay = {
     .summary = "send one payment through the intake",
     .examples = "  paybuf pay --order-id o-1 --account alice --amount-minor 1250 --currency EUR\n"
                 "  paybuf pay --order-id o-1 --account alice --amount-minor 1250 --currency EUR --wait 5\n"
-                "  paybuf pay --order-id o-2 --account alice --amount-minor 99 --currency EUR --metadata '{\"table\":7}' -o json\n",
-    .notes = "The intake is found by PAYBUF_HTTP_URL, else by [producer] listen; PAYBUF_API_KEY is sent as bearer token.\n"
-             "Exit code 75 where trying again makes sense (429, 503, 504), 69 when the intake can't be reached, 1 when it refused.\n",
+                "  paybuf pay --order-id o-2 --account alice --amount-minor 99 --currency EUR --metadata "
+                "'{\"table\":7}' -o json\n",
+    .notes =
+        "The intake is found by PAYBUF_HTTP_URL, else by [producer] listen; PAYBUF_API_KEY is sent as bearer token.\n"
+        "Exit code 75 where trying again makes sense (429, 503, 504), 69 when the intake can't be reached, 1 when it "
+        "refused.\n",
     CLI_ARGS(args),
     .run = run,
 };

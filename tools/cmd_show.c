@@ -22,7 +22,8 @@ static bool take_decision(void *argument, const struct pay_pg_row *row) {
     json_t *decisions = argument, *decision = json_object();
     for (int c = 0; c < row->columns; c++) {
         bool number = c == 0 || c == 4 || c == 6 || c == 7;
-        json_object_set_new(decision, decision_columns[c].member, number ? tool_column_number(row, c) : tool_column_text(row, c));
+        json_object_set_new(decision, decision_columns[c].member,
+                            number ? tool_column_number(row, c) : tool_column_text(row, c));
     }
     json_array_append_new(decisions, decision);
     return true;
@@ -33,7 +34,8 @@ static bool take_account(void *argument, const struct pay_pg_row *row) {
     return true;
 }
 
-static void print_list(struct out *out, const char *name, const struct out_column *columns, size_t count, json_t *rows) {
+static void print_list(struct out *out, const char *name, const struct out_column *columns, size_t count,
+                       json_t *rows) {
     size_t index;
     json_t *row;
     out_list(out, name, columns, count);
@@ -63,7 +65,8 @@ static enum pay_exit show(struct tool *tool, struct pay_pg *pg, const struct cli
         status = tool_error(tool, &error);
     else if (json_array_size(decisions) == 0)
         status = tool_fail(tool, PAY_EXIT_NOT_FOUND,
-                           "nothing is decided about order %s of tenant %s: it never came, was refused, or waits in the log (paybuf status shows the lag)",
+                           "nothing is decided about order %s of tenant %s: it never came, was refused, or waits in "
+                           "the log (paybuf status shows the lag)",
                            values[ORDER].text, values[TENANT].text);
     else
         print(tool, values, decisions, accounts);

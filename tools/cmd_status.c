@@ -31,7 +31,8 @@ static json_t *number_if(bool known, int64_t number) { return known ? json_integ
 
 static json_t *hint_of(const char *reason) {
     enum pay_halt halt;
-    return reason != NULL && pay_halt_from_name(reason, strlen(reason), &halt) ? json_string(pay_halt_hint(halt)) : json_null();
+    return reason != NULL && pay_halt_from_name(reason, strlen(reason), &halt) ? json_string(pay_halt_hint(halt))
+                                                                               : json_null();
 }
 
 static double age_seconds(const struct lane_view *lane, int64_t now_us) {
@@ -51,7 +52,10 @@ static json_t *lane_row(const struct lane_view *lane, int64_t now_us, struct tot
     json_object_set_new(row, "replied", number_if(lane->has_row, lane->replied_offset));
     json_object_set_new(row, "log_end", number_if(lane->has_bounds, lane->request_end));
     json_object_set_new(row, "lag_records", number_if(lag_known, lag));
-    json_object_set_new(row, "lag_seconds", age_known ? json_real(seconds) : lag_known && lag == 0 ? json_integer(0) : json_null());
+    json_object_set_new(row, "lag_seconds",
+                        age_known               ? json_real(seconds)
+                        : lag_known && lag == 0 ? json_integer(0)
+                                                : json_null());
     json_object_set_new(row, "owner", tool_text(lane->owner[0] != '\0' ? lane->owner : NULL));
     json_object_set_new(row, "owner_short", lane->owner[0] != '\0' ? json_stringn(lane->owner, 8) : json_null());
     json_object_set_new(row, "owner_epoch", number_if(lane->has_row, lane->owner_epoch));
@@ -70,7 +74,8 @@ static bool take_ledger(void *argument, const struct pay_pg_row *row) {
     const char *reason = pay_pg_column(row, 4);
     json_object_set_new(ledger, "ledger_id", tool_column_text(row, 0));
     json_object_set_new(ledger, "incarnation", tool_column_text(row, 1));
-    json_object_set_new(ledger, "incarnation_agreed", json_boolean(strcmp(pay_pg_column(row, 1), pay_pg_column(row, 2)) == 0));
+    json_object_set_new(ledger, "incarnation_agreed",
+                        json_boolean(strcmp(pay_pg_column(row, 1), pay_pg_column(row, 2)) == 0));
     json_object_set_new(ledger, "halted", tool_column_bool(row, 3));
     json_object_set_new(ledger, "halted_reason", tool_text(reason));
     json_object_set_new(ledger, "hint", hint_of(reason));
@@ -95,7 +100,8 @@ static void say_halted(struct tool *tool, const json_t *ledger, const struct lan
     const char *reason = json_string_value(json_object_get(ledger, "halted_reason"));
     enum pay_halt halt;
     if (reason != NULL)
-        tool_note(tool, "the whole ledger is halted, %s: %s", reason, json_string_value(json_object_get(ledger, "hint")));
+        tool_note(tool, "the whole ledger is halted, %s: %s", reason,
+                  json_string_value(json_object_get(ledger, "hint")));
     for (int32_t p = 0; p < lanes->count; p++) {
         const char *why = lanes->all[p].halted;
         if (why[0] != '\0' && pay_halt_from_name(why, strlen(why), &halt))
@@ -131,7 +137,8 @@ static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     enum pay_exit status = tool_open_database(tool, PAY_PG_READER, &pg);
     if (status != PAY_EXIT_OK) return status;
     json_t *ledger = json_object();
-    if (pay_pg_exec(pg, pay_sql_read_ledger, NULL, take_ledger, ledger, NULL, &error) != PAY_OK) status = tool_error(tool, &error);
+    if (pay_pg_exec(pg, pay_sql_read_ledger, NULL, take_ledger, ledger, NULL, &error) != PAY_OK)
+        status = tool_error(tool, &error);
     if (status == PAY_EXIT_OK) status = lanes_read(tool, pg, &lanes);
     pay_pg_close(pg);
     if (status != PAY_EXIT_OK) {
@@ -151,8 +158,10 @@ const struct command cmd_status = {
     .examples = "  paybuf status\n"
                 "  watch -n 1 paybuf status\n"
                 "  paybuf status -o json | jq '.lanes[] | select(.lag_records > 0)'\n",
-    .notes = "L start of the request partition, P settled up to here, R answered up to here (a lower bound, written with the next\n"
-             "settle or once a second), E its end. SECONDS is the age of the first unsettled record by the broker's clock.\n"
-             "Exit code 4 when the ledger or a lane is halted.\n",
+    .notes =
+        "L start of the request partition, P settled up to here, R answered up to here (a lower bound, written with "
+        "the next\n"
+        "settle or once a second), E its end. SECONDS is the age of the first unsettled record by the broker's clock.\n"
+        "Exit code 4 when the ledger or a lane is halted.\n",
     .run = run,
 };

@@ -14,13 +14,13 @@ struct tool;
 
 struct command {
     const char *name;
-    const char *summary;                            /* one line */
-    const char *examples;                           /* lines, shown first */
-    const char *notes;                              /* paragraphs after the arguments; NULL: none */
+    const char *summary;  /* one line */
+    const char *examples; /* lines, shown first */
+    const char *notes;    /* paragraphs after the arguments; NULL: none */
     const struct cli_arg *args;
     size_t arg_count;
     enum pay_exit (*run)(struct tool *tool, const struct cli_value *values);
-    const struct command *const *children;          /* ends with NULL; NULL: none */
+    const struct command *const *children; /* ends with NULL; NULL: none */
 };
 
 /* args and arg_count of a struct command. */
@@ -31,9 +31,9 @@ extern const struct command paybuf_commands;
 
 /* Where a command line leads. */
 struct command_line {
-    const struct command *command;                  /* the deepest one named */
-    char path[64];                                  /* "account open" */
-    int used;                                       /* words that named it */
+    const struct command *command; /* the deepest one named */
+    char path[64];                 /* "account open" */
+    int used;                      /* words that named it */
 };
 
 /* Walks the tree along argv. False: *ret_message says which word isn't a verb and which one is near. */

@@ -49,10 +49,18 @@ static bool take_role(void *argument, const struct pay_pg_row *row) {
     char check[96], fix[160];
     bool exists = pay_pg_column_bool(row, 1), member = pay_pg_column_bool(row, 2);
     snprintf(check, sizeof check, "role %s", pay_pg_column(row, 0));
-    snprintf(fix, sizeof fix, exists ? "this login can't act as it; GRANT %s TO this login, where it should" : "paybuf init makes it (%s)",
+    snprintf(fix, sizeof fix,
+             exists ? "this login can't act as it; GRANT %s TO this login, where it should"
+                    : "paybuf init makes it (%s)",
              pay_pg_column(row, 0));
-    doctor->add(doctor, check, !exists ? DOCTOR_FAILED : member ? DOCTOR_OK : DOCTOR_WARNING,
-                !exists ? "missing" : member ? "there" : "there, not for this login", "there", fix);
+    doctor->add(doctor, check,
+                !exists  ? DOCTOR_FAILED
+                : member ? DOCTOR_OK
+                         : DOCTOR_WARNING,
+                !exists  ? "missing"
+                : member ? "there"
+                         : "there, not for this login",
+                "there", fix);
     return true;
 }
 
@@ -61,8 +69,10 @@ static bool take_ledger(void *argument, const struct pay_pg_row *row) {
     const char *reason = pay_pg_column(row, 4);
     enum pay_halt halt;
     bool halted = pay_pg_column_bool(row, 3);
-    const char *hint = reason != NULL && pay_halt_from_name(reason, strlen(reason), &halt) ? pay_halt_hint(halt) : "see docs/halts.md";
-    doctor->add(doctor, "ledger", halted ? DOCTOR_FAILED : DOCTOR_OK, halted ? reason : pay_pg_column(row, 0), "not halted", halted ? hint : "");
+    const char *hint =
+        reason != NULL && pay_halt_from_name(reason, strlen(reason), &halt) ? pay_halt_hint(halt) : "see docs/halts.md";
+    doctor->add(doctor, "ledger", halted ? DOCTOR_FAILED : DOCTOR_OK, halted ? reason : pay_pg_column(row, 0),
+                "not halted", halted ? hint : "");
     return true;
 }
 
@@ -71,8 +81,10 @@ static bool take_clusters(void *argument, const struct pay_pg_row *row) {
     struct doctor *doctor = argument;
     const char *cluster = pay_pg_column(row, 0);
     bool same = doctor->cluster_id[0] == '\0' || cluster == NULL || strcmp(cluster, doctor->cluster_id) == 0;
-    doctor->add(doctor, "lanes' cluster", same ? DOCTOR_OK : DOCTOR_FAILED, cluster != NULL ? cluster : "none yet", same ? "this one" : doctor->cluster_id,
-                "[kafka] bootstrap.servers names another cluster than the one these books were kept for; point it at that one");
+    doctor->add(
+        doctor, "lanes' cluster", same ? DOCTOR_OK : DOCTOR_FAILED, cluster != NULL ? cluster : "none yet",
+        same ? "this one" : doctor->cluster_id,
+        "[kafka] bootstrap.servers names another cluster than the one these books were kept for; point it at that one");
     return true;
 }
 
@@ -80,11 +92,13 @@ static enum pay_exit check_schema(struct doctor *doctor, struct pay_pg *pg) {
     struct pay_error error;
     enum pay_move move = pay_schema_check(pg, &error);
     if (move == PAY_OK) {
-        doctor->add(doctor, "schema paybuf", DOCTOR_OK, "all migrations, ordinary tables", "all migrations, ordinary tables", "");
+        doctor->add(doctor, "schema paybuf", DOCTOR_OK, "all migrations, ordinary tables",
+                    "all migrations, ordinary tables", "");
         return PAY_EXIT_OK;
     }
     if (move != PAY_REFUSE) return tool_error(doctor->tool, &error);
-    doctor->add(doctor, "schema paybuf", DOCTOR_FAILED, error.text, "all migrations, ordinary tables", "paybuf init, when it says so");
+    doctor->add(doctor, "schema paybuf", DOCTOR_FAILED, error.text, "all migrations, ordinary tables",
+                "paybuf init, when it says so");
     return PAY_EXIT_CONFIG;
 }
 
@@ -94,7 +108,8 @@ static enum pay_exit look(struct doctor *doctor, struct pay_pg *pg) {
     char version[32];
     int number = pay_pg_server_version(pg);
     snprintf(version, sizeof version, "%d.%d", number / 10000, number % 10000);
-    doctor->add(doctor, "postgresql version", number >= 150000 ? DOCTOR_OK : DOCTOR_FAILED, version, "15 or newer", "upgrade it");
+    doctor->add(doctor, "postgresql version", number >= 150000 ? DOCTOR_OK : DOCTOR_FAILED, version, "15 or newer",
+                "upgrade it");
     if (pay_pg_exec(pg, pay_sql_tools_server_settings, NULL, take_setting, doctor, NULL, &error) != PAY_OK ||
         pay_pg_exec(pg, pay_sql_tools_roles, NULL, take_role, doctor, NULL, &error) != PAY_OK)
         return tool_error(doctor->tool, &error);
@@ -117,7 +132,7 @@ enum pay_exit doctor_database(struct doctor *doctor) {
                                            .allow_unsafe = true};
     struct pay_pg *pg;
     struct pay_error error;
-    if (pay_pg_open(&options, &pg, &error) != PAY_OK) return tool_unavailable(doctor->tool, &error);
+    if (pay_pg_open(&options, &pg, &error) != PAY_OK) return tool_no_database(doctor->tool, &error);
     enum pay_exit status = look(doctor, pg);
     pay_pg_close(pg);
     return status;

@@ -10,8 +10,9 @@ struct doctor {
     struct tool *tool;
     char cluster_id[64];
     int failures, warnings;
-    json_t *to_mend;                /* rows that aren't ok */
-    void (*add)(struct doctor *doctor, const char *check, enum doctor_state state, const char *found, const char *wanted, const char *fix);
+    json_t *to_mend; /* rows that aren't ok */
+    void (*add)(struct doctor *doctor, const char *check, enum doctor_state state, const char *found,
+                const char *wanted, const char *fix);
 };
 
 /* PAY_EXIT_OK when everything could be looked at, whatever was found. */

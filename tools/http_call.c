@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define CONNECT_TIMEOUT_MS 5000L
-#define ANSWER_TIMEOUT_MS 30000L        /* beyond the wait that was asked for: the intake itself gives up earlier */
+#define ANSWER_TIMEOUT_MS 30000L /* beyond the wait that was asked for: the intake itself gives up earlier */
 #define ANSWER_BYTES_MAX (1 << 20)
 
 void http_url(const struct tool *tool, const char *path, char *ret_url, size_t size) {
@@ -47,10 +47,15 @@ static struct curl_slist *headers(const char *header) {
 static enum pay_exit failed(struct tool *tool, CURLcode code, const char *url, const char *why) {
     const char *text = why[0] != '\0' ? why : curl_easy_strerror(code);
     if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
-        return tool_fail(tool, PAY_EXIT_UNAVAILABLE, "the intake isn't reachable at %s: %s; nothing was sent. Is it running? PAYBUF_HTTP_URL or [producer] listen says where it is", url, text);
+        return tool_fail(tool, PAY_EXIT_UNAVAILABLE,
+                         "the intake isn't reachable at %s: %s; nothing was sent. Is it running? PAYBUF_HTTP_URL or "
+                         "[producer] listen says where it is",
+                         url, text);
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
         return tool_fail(tool, PAY_EXIT_CONFIG, "'%s' is no address of an intake: %s", url, text);
-    return tool_fail(tool, PAY_EXIT_TEMPORARY, "no answer from %s: %s; it may be stored or not, trying again with the same --order-id is safe", url, text);
+    return tool_fail(tool, PAY_EXIT_TEMPORARY,
+                     "no answer from %s: %s; it may be stored or not, trying again with the same --order-id is safe",
+                     url, text);
 }
 
 enum pay_exit http_post(struct tool *tool, const char *url, const char *header, const char *body, int64_t wait_seconds,

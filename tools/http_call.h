@@ -6,7 +6,7 @@
 
 struct http_answer {
     long status;
-    char *body;                     /* to be freed; NUL after `length` bytes */
+    char *body; /* to be freed; NUL after `length` bytes */
     size_t length;
 };
 

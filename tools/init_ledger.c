@@ -39,8 +39,10 @@ static enum pay_exit refuse_replies(struct tool *tool) {
             status = tool_unavailable(tool, &error);
         else if (end > 0)
             status = tool_fail(tool, PAY_EXIT_CONFIG,
-                               "%s holds replies already, so these topics belong to another ledger, perhaps to the one that this database is a copy of; "
-                               "name new ones in [topics], or another cluster in [kafka]", topic);
+                               "%s holds replies already, so these topics belong to another ledger, perhaps to the one "
+                               "that this database is a copy of; "
+                               "name new ones in [topics], or another cluster in [kafka]",
+                               topic);
     }
     pay_kafka_reader_close(reader);
     return status;
@@ -61,15 +63,18 @@ enum pay_exit init_new_ledger(struct tool *tool, struct pay_pg *pg, struct init_
     struct extent extent = {0};
     struct pay_error error;
     char ledger_id[37] = "";
-    if (pay_pg_exec(pg, pay_sql_tools_ledger_extent, NULL, take_extent, &extent, NULL, &error) != PAY_OK) return tool_error(tool, &error);
-    if (!extent.found) return PAY_EXIT_OK;      /* an empty database gets a new id anyway */
+    if (pay_pg_exec(pg, pay_sql_tools_ledger_extent, NULL, take_extent, &extent, NULL, &error) != PAY_OK)
+        return tool_error(tool, &error);
+    if (!extent.found) return PAY_EXIT_OK; /* an empty database gets a new id anyway */
     if (generation->first <= extent.last_generation) generation->first = extent.last_generation + 1;
-    tool_note(tool, "ledger %s, %" PRId64 " lanes, about %" PRId64 " accounts and %" PRId64 " payments", extent.ledger_id, extent.lanes,
-              extent.accounts, extent.payments);
+    tool_note(tool, "ledger %s, %" PRId64 " lanes, about %" PRId64 " accounts and %" PRId64 " payments",
+              extent.ledger_id, extent.lanes, extent.accounts, extent.payments);
     if (!yes)
         return tool_fail(tool, PAY_EXIT_USAGE,
-                         "--new-ledger would give these books a new id and begin positions at generation %" PRId64 ", offset 0; add --yes if this "
-                         "database is a restored copy and its topics are new", generation->first);
+                         "--new-ledger would give these books a new id and begin positions at generation %" PRId64
+                         ", offset 0; add --yes if this "
+                         "database is a restored copy and its topics are new",
+                         generation->first);
     enum pay_exit status = refuse_replies(tool);
     if (status != PAY_EXIT_OK) return status;
     if (change(pg, ledger_id, &error) != PAY_OK) return tool_error(tool, &error);
@@ -85,11 +90,13 @@ static enum pay_exit choose_generation(struct tool *tool, struct pay_pg *pg, str
     bool found;
     pay_pg_args_begin(&args);
     pay_pg_args_text(&args, tool->config.request_topic);
-    if (pay_pg_exec_value(pg, pay_sql_tools_generation, &args, text, sizeof text, &found, &error) != PAY_OK) return tool_error(tool, &error);
+    if (pay_pg_exec_value(pg, pay_sql_tools_generation, &args, text, sizeof text, &found, &error) != PAY_OK)
+        return tool_error(tool, &error);
     if (!found) return PAY_EXIT_OK;
     int64_t own = strtoll(text, NULL, 10);
     if (generation->asked && own != generation->first)
-        tool_note(tool, "this ledger began with generation %" PRId64 "; --first-generation %" PRId64 " changes nothing", own, generation->first);
+        tool_note(tool, "this ledger began with generation %" PRId64 "; --first-generation %" PRId64 " changes nothing",
+                  own, generation->first);
     generation->first = own;
     return PAY_EXIT_OK;
 }

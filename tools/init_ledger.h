@@ -11,8 +11,8 @@
 #include "tools/tool.h"
 
 struct init_generation {
-    int64_t first;                  /* of new lanes */
-    bool asked;                     /* by --first-generation */
+    int64_t first; /* of new lanes */
+    bool asked;    /* by --first-generation */
 };
 
 /* Without `yes` only says what would be done. PAY_EXIT_OK: done; the lanes are gone, and generation->first is the new one. */

@@ -6,19 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGES_MS 3000                        /* how long `status` waits for first unsettled records */
+#define AGES_MS 3000 /* how long `status` waits for first unsettled records */
 
 static struct lane_view *grow(struct lanes *lanes, int32_t partition) {
     if (partition >= lanes->count) {
         lanes->all = realloc(lanes->all, ((size_t)partition + 1) * sizeof *lanes->all);
         if (lanes->all == NULL) abort();
-        for (int32_t p = lanes->count; p <= partition; p++) lanes->all[p] = (struct lane_view){.partition = p, .first_unsettled_ms = -1};
+        for (int32_t p = lanes->count; p <= partition; p++)
+            lanes->all[p] = (struct lane_view){.partition = p, .first_unsettled_ms = -1};
         lanes->count = partition + 1;
     }
     return &lanes->all[partition];
 }
 
-static void copy(char *target, size_t size, const char *text) { snprintf(target, size, "%s", text != NULL ? text : ""); }
+static void copy(char *target, size_t size, const char *text) {
+    snprintf(target, size, "%s", text != NULL ? text : "");
+}
 
 static bool take_lane(void *argument, const struct pay_pg_row *row) {
     struct lane_view *lane = grow(argument, (int32_t)pay_pg_column_int8(row, 0));
@@ -41,23 +44,30 @@ enum pay_exit lanes_read(struct tool *tool, struct pay_pg *pg, struct lanes *lan
     struct pay_error error;
     pay_pg_args_begin(&args);
     pay_pg_args_text(&args, tool->config.request_topic);
-    return pay_pg_exec(pg, pay_sql_tools_lanes, &args, take_lane, lanes, NULL, &error) == PAY_OK ? PAY_EXIT_OK : tool_error(tool, &error);
+    return pay_pg_exec(pg, pay_sql_tools_lanes, &args, take_lane, lanes, NULL, &error) == PAY_OK
+               ? PAY_EXIT_OK
+               : tool_error(tool, &error);
 }
 
-enum pay_exit lanes_bounds(struct tool *tool, struct pay_kafka_reader *reader, int32_t partitions, struct lanes *lanes) {
+enum pay_exit lanes_bounds(struct tool *tool, struct pay_kafka_reader *reader, int32_t partitions,
+                           struct lanes *lanes) {
     struct pay_error error;
     if (partitions > 0) grow(lanes, partitions - 1);
     for (int32_t p = 0; p < partitions; p++) {
         struct lane_view *lane = &lanes->all[p];
-        if (pay_kafka_reader_bounds(reader, tool->config.reply_topic, p, TOOL_KAFKA_TIMEOUT_MS, &lane->reply_start, &lane->reply_end, &error) != PAY_OK ||
-            pay_kafka_reader_bounds(reader, tool->config.request_topic, p, TOOL_KAFKA_TIMEOUT_MS, &lane->request_start, &lane->request_end, &error) != PAY_OK)
+        if (pay_kafka_reader_bounds(reader, tool->config.reply_topic, p, TOOL_KAFKA_TIMEOUT_MS, &lane->reply_start,
+                                    &lane->reply_end, &error) != PAY_OK ||
+            pay_kafka_reader_bounds(reader, tool->config.request_topic, p, TOOL_KAFKA_TIMEOUT_MS, &lane->request_start,
+                                    &lane->request_end, &error) != PAY_OK)
             return tool_unavailable(tool, &error);
         lane->has_bounds = true;
     }
     return PAY_EXIT_OK;
 }
 
-static bool lags(const struct lane_view *lane) { return lane->has_row && lane->has_bounds && lane->processed < lane->request_end; }
+static bool lags(const struct lane_view *lane) {
+    return lane->has_row && lane->has_bounds && lane->processed < lane->request_end;
+}
 
 enum pay_exit lanes_ages(struct tool *tool, struct pay_kafka_reader *reader, struct lanes *lanes) {
     struct pay_error error;
@@ -67,14 +77,16 @@ enum pay_exit lanes_ages(struct tool *tool, struct pay_kafka_reader *reader, str
         struct lane_view *lane = &lanes->all[p];
         int64_t from = lane->processed > lane->request_start ? lane->processed : lane->request_start;
         if (!lags(lane)) continue;
-        if (pay_kafka_reader_seek(reader, tool->config.request_topic, p, from, &error) != PAY_OK) return tool_error(tool, &error);
+        if (pay_kafka_reader_seek(reader, tool->config.request_topic, p, from, &error) != PAY_OK)
+            return tool_error(tool, &error);
         waiting++;
     }
     for (int64_t until_ms = pay_clock_ms() + AGES_MS; waiting > 0 && pay_clock_ms() < until_ms;) {
         pay_kafka_reader_next(reader, 100, &read);
         if (read.kind == PAY_KAFKA_READ_NOTHING || read.record.partition < 0) continue;
         /* END: an open transaction, or control records only. TROUBLE: retention was faster. */
-        if (read.kind == PAY_KAFKA_READ_RECORD) lanes->all[read.record.partition].first_unsettled_ms = read.record.timestamp_ms;
+        if (read.kind == PAY_KAFKA_READ_RECORD)
+            lanes->all[read.record.partition].first_unsettled_ms = read.record.timestamp_ms;
         pay_kafka_reader_stop(reader, tool->config.request_topic, read.record.partition);
         waiting--;
     }

@@ -9,26 +9,26 @@
 
 struct lane_view {
     int32_t partition;
-    bool has_row;                           /* in processed_offset */
+    bool has_row; /* in processed_offset */
     int64_t generation;
-    int64_t processed;                      /* P */
-    int64_t replied_offset;                 /* R's lower bound as stored */
+    int64_t processed;      /* P */
+    int64_t replied_offset; /* R's lower bound as stored */
     int64_t reply_position;
-    char owner[33];                         /* hex; "" before the first claim */
+    char owner[33]; /* hex; "" before the first claim */
     int64_t owner_epoch;
     char group[128];
-    char halted[32];                        /* reason, or "" */
+    char halted[32]; /* reason, or "" */
     char updated_at[40];
-    int64_t anchor_offset;                  /* the last data record below P; -1: none */
+    int64_t anchor_offset; /* the last data record below P; -1: none */
 
-    bool has_bounds;                        /* the broker was asked */
-    int64_t request_start, request_end;     /* L, E (high watermark) */
+    bool has_bounds;                    /* the broker was asked */
+    int64_t request_start, request_end; /* L, E (high watermark) */
     int64_t reply_start, reply_end;
-    int64_t first_unsettled_ms;             /* broker's time of the first record at or above P; -1: none, or not looked */
+    int64_t first_unsettled_ms; /* broker's time of the first record at or above P; -1: none, or not looked */
 };
 
 struct lanes {
-    struct lane_view *all;                  /* by partition, 0..count-1 */
+    struct lane_view *all; /* by partition, 0..count-1 */
     int32_t count;
 };
 

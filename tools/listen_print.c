@@ -6,7 +6,8 @@
 
 static void print_value(FILE *file, const struct pay_log_record *record) {
     const char *value = record->value;
-    for (size_t i = 0; i < record->value_length; i++) fputc(value[i] == '\n' ? ' ' : value[i], file);   /* ours hold none */
+    for (size_t i = 0; i < record->value_length; i++)
+        fputc(value[i] == '\n' ? ' ' : value[i], file); /* ours hold none */
     fputc('\n', file);
 }
 
@@ -22,9 +23,10 @@ static void print_human(FILE *file, bool color, const struct pay_reply *reply) {
     pay_time_format(reply->decided_at_us, when);
     pay_position_format(&reply->position, where);
     if (reply->order_id[0] != '\0') snprintf(order, sizeof order, "%s#%" PRId32, reply->order_id, reply->attempt);
-    fprintf(file, "%s  %-12s  %s%-8s%s  %-20s", when, where, color ? color_of(reply->outcome) : "", pay_outcome_name(reply->outcome),
-            color ? "\033[0m" : "", order);
-    if (reply->account_id[0] != '\0') fprintf(file, "  %s  %" PRId64 " %s", reply->account_id, reply->amount_minor, reply->currency);
+    fprintf(file, "%s  %-12s  %s%-8s%s  %-20s", when, where, color ? color_of(reply->outcome) : "",
+            pay_outcome_name(reply->outcome), color ? "\033[0m" : "", order);
+    if (reply->account_id[0] != '\0')
+        fprintf(file, "  %s  %" PRId64 " %s", reply->account_id, reply->amount_minor, reply->currency);
     if (reply->has_balance) fprintf(file, "  balance %" PRId64, reply->balance_after_minor);
     if (reply->reason != PAY_REASON_NONE) fprintf(file, "  %s", pay_reason_name(reply->reason));
     if (reply->field != PAY_FIELD_NONE) fprintf(file, " %s", pay_field_name(reply->field));

@@ -21,10 +21,11 @@ struct listen_from {
 bool listen_from_parse(const char *text, struct listen_from *ret_from);
 
 /* Adds the lanes listener->lane_count..partitions-1 and begins to read them. `state` NULL: none. */
-enum pay_exit listen_start(struct tool *tool, struct pay_kafka_reader *reader, struct listener *listener, int32_t partitions,
-                           const struct listen_from *from, const struct state *state);
+enum pay_exit listen_start(struct tool *tool, struct pay_kafka_reader *reader, struct listener *listener,
+                           int32_t partitions, const struct listen_from *from, const struct state *state);
 
 /* Reads a lane again from its reply_offset, or from the log's start where retention has passed that. Asks the broker. */
-enum pay_move listen_seek(struct tool *tool, struct pay_kafka_reader *reader, struct listen_lane *lane, int64_t timeout_ms, struct pay_error *error);
+enum pay_move listen_seek(struct tool *tool, struct pay_kafka_reader *reader, struct listen_lane *lane,
+                          int64_t timeout_ms, struct pay_error *error);
 
 #endif

@@ -63,8 +63,8 @@ static bool same_ledger(struct listener *listener, const struct pay_reply_header
     return strcmp(listener->ledger_id, headers->ledger_id) == 0;
 }
 
-static enum listen_move judge(struct listener *listener, struct listen_reader *reader, const struct pay_reply_headers *headers,
-                              int64_t log_offset, int64_t *ret_rewind_to) {
+static enum listen_move judge(struct listener *listener, struct listen_reader *reader,
+                              const struct pay_reply_headers *headers, int64_t log_offset, int64_t *ret_rewind_to) {
     int64_t resyncs = reader->reader.resync_count;
     switch (pay_reader_take(&reader->reader, headers->source_offset, headers->covers_from)) {
     case PAY_READER_DROP: listener->dropped++; return LISTEN_DROP;
@@ -85,8 +85,8 @@ static enum listen_move judge(struct listener *listener, struct listen_reader *r
     return LISTEN_TAKE_AND_REWIND;
 }
 
-enum listen_move listener_take(struct listener *listener, const struct pay_log_record *record, struct pay_reply_headers *ret_headers,
-                               int64_t *ret_rewind_to) {
+enum listen_move listener_take(struct listener *listener, const struct pay_log_record *record,
+                               struct pay_reply_headers *ret_headers, int64_t *ret_rewind_to) {
     assert(record->partition >= 0 && record->partition < listener->lane_count);
     struct listen_lane *lane = &listener->lanes[record->partition];
     lane->at_end = false;
@@ -99,7 +99,8 @@ enum listen_move listener_take(struct listener *listener, const struct pay_log_r
         listener->foreign++;
         return LISTEN_FOREIGN;
     }
-    enum listen_move move = judge(listener, reader_of(lane, ret_headers->log_generation), ret_headers, record->offset, ret_rewind_to);
+    enum listen_move move =
+        judge(listener, reader_of(lane, ret_headers->log_generation), ret_headers, record->offset, ret_rewind_to);
     if (move == LISTEN_TAKE_AND_REWIND) lane->reply_offset = *ret_rewind_to;
     return move;
 }
@@ -122,8 +123,10 @@ static int64_t resume_from(const struct listen_lane *lane) {
     return from;
 }
 
-static struct state_entry entry_of(const struct listen_lane *lane, int64_t generation, const struct pay_reader *reader) {
-    return (struct state_entry){generation, lane->partition, reader->next, resume_from(lane), reader->synced ? 0 : reader->resync_until};
+static struct state_entry entry_of(const struct listen_lane *lane, int64_t generation,
+                                   const struct pay_reader *reader) {
+    return (struct state_entry){generation, lane->partition, reader->next, resume_from(lane),
+                                reader->synced ? 0 : reader->resync_until};
 }
 
 void listener_state(const struct listener *listener, struct state *ret_state) {

@@ -18,22 +18,22 @@ struct listen_reader {
     int64_t generation;
     struct pay_reader reader;
     bool gap;
-    int64_t gap_offset;             /* reply offset of the first reply behind the gap */
-    int64_t gap_until;              /* its covers-from: n when the gap is closed */
+    int64_t gap_offset; /* reply offset of the first reply behind the gap */
+    int64_t gap_until;  /* its covers-from: n when the gap is closed */
 };
 
 struct listen_lane {
     int32_t partition;
-    struct listen_reader *readers;  /* by generation */
+    struct listen_reader *readers; /* by generation */
     size_t reader_count;
-    struct pay_reader first;        /* how the first generation that is seen begins */
-    int64_t reply_offset;           /* next reply offset to be read */
+    struct pay_reader first; /* how the first generation that is seen begins */
+    int64_t reply_offset;    /* next reply offset to be read */
     bool at_end;
-    bool broken;                    /* not being read: the caller seeks again */
+    bool broken; /* not being read: the caller seeks again */
 };
 
 struct listener {
-    struct listen_lane *lanes;      /* by partition */
+    struct listen_lane *lanes; /* by partition */
     int32_t lane_count;
     char ledger_id[PAY_LEDGER_ID_TEXT_MAX];
     int64_t taken, dropped, skipped, foreign, resyncs, gaps;
@@ -41,11 +41,11 @@ struct listener {
 
 enum listen_move {
     LISTEN_TAKE,
-    LISTEN_DROP,                    /* a repeat */
-    LISTEN_SKIP,                    /* not one of ours */
-    LISTEN_FOREIGN,                 /* of another ledger */
-    LISTEN_GAP,                     /* the first reply behind a gap: alarm; later ones of the same gap are LISTEN_DROP */
-    LISTEN_TAKE_AND_REWIND          /* taken, and the gap is closed: read again from *ret_rewind_to */
+    LISTEN_DROP,           /* a repeat */
+    LISTEN_SKIP,           /* not one of ours */
+    LISTEN_FOREIGN,        /* of another ledger */
+    LISTEN_GAP,            /* the first reply behind a gap: alarm; later ones of the same gap are LISTEN_DROP */
+    LISTEN_TAKE_AND_REWIND /* taken, and the gap is closed: read again from *ret_rewind_to */
 };
 
 /* The next partition. `first`: the reader of its first generation, where none is known. */
@@ -53,8 +53,8 @@ struct listen_lane *listener_add_lane(struct listener *listener, const struct pa
 /* What a state knows of the next partition; false: nothing, and no lane was added. */
 bool listener_add_saved_lane(struct listener *listener, const struct state *state);
 
-enum listen_move listener_take(struct listener *listener, const struct pay_log_record *record, struct pay_reply_headers *ret_headers,
-                               int64_t *ret_rewind_to);
+enum listen_move listener_take(struct listener *listener, const struct pay_log_record *record,
+                               struct pay_reply_headers *ret_headers, int64_t *ret_rewind_to);
 
 /* Lanes that stand at a gap now. */
 int32_t listener_open_gaps(const struct listener *listener);

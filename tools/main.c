@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CLOSE_MS 500                    /* librdkafka's closing can hang with the broker down; nothing depends on it */
+#define CLOSE_MS 500 /* librdkafka's closing can hang with the broker down; nothing depends on it */
 
 /* What isn't a verb's own. */
 struct globals {
@@ -19,14 +19,14 @@ struct globals {
     enum out_format format;
     bool help, version, help_settings;
     int setting_count;
-    char **settings;                    /* argv of its own for pay_config_load: "paybuf" and the --section.key=value words */
+    char **settings; /* argv of its own for pay_config_load: "paybuf" and the --section.key=value words */
     int word_count;
-    char **words;                       /* the verb and its arguments */
+    char **words; /* the verb and its arguments */
 };
 
 static enum pay_exit usage(const char *path, const char *message) {
-    fprintf(stderr, "paybuf%s%s: %s\n       paybuf%s%s --help shows examples\n", path[0] != '\0' ? " " : "", path, message,
-            path[0] != '\0' ? " " : "", path);
+    fprintf(stderr, "paybuf%s%s: %s\n       paybuf%s%s --help shows examples\n", path[0] != '\0' ? " " : "", path,
+            message, path[0] != '\0' ? " " : "", path);
     return PAY_EXIT_USAGE;
 }
 
@@ -36,7 +36,8 @@ static bool is_setting(const char *word) {
 }
 
 /* "--name VALUE" or "--name=VALUE"; false when `word` is another one. */
-static bool global_value(const char *word, const char *name, const char *short_name, int argc, char **argv, int *at, const char **ret_value) {
+static bool global_value(const char *word, const char *name, const char *short_name, int argc, char **argv, int *at,
+                         const char **ret_value) {
     size_t length = strlen(name);
     if (strcmp(word, name) == 0 || (short_name != NULL && strcmp(word, short_name) == 0)) {
         *ret_value = *at + 1 < argc ? argv[++*at] : NULL;
@@ -93,7 +94,8 @@ static enum pay_exit run(const struct command_line *line, struct globals *global
     static struct tool tool;
     char message[1024];
     tool.verb = line->path;
-    if (!pay_config_load(&tool.config, globals->config_path, &globals->setting_count, globals->settings, message, sizeof message))
+    if (!pay_config_load(&tool.config, globals->config_path, &globals->setting_count, globals->settings, message,
+                         sizeof message))
         return tool_fail(&tool, PAY_EXIT_CONFIG, "%s", message);
     out_open(&tool.out, stdout, globals->format, out_wants_color(stdout));
     pay_codec_init();
@@ -101,8 +103,10 @@ static enum pay_exit run(const struct command_line *line, struct globals *global
     enum pay_exit status = line->command->run(&tool, values);
     bool written = out_close(&tool.out);
     pay_kafka_reaper_wait(CLOSE_MS);
-    if (!written && status == PAY_EXIT_OK && is_pipe(STDOUT_FILENO)) return PAY_EXIT_FAILURE;   /* `| head` has seen enough */
-    if (!written && status == PAY_EXIT_OK) return tool_fail(&tool, PAY_EXIT_FAILURE, "stdout can't be written; what was printed isn't complete");
+    if (!written && status == PAY_EXIT_OK && is_pipe(STDOUT_FILENO))
+        return PAY_EXIT_FAILURE; /* `| head` has seen enough */
+    if (!written && status == PAY_EXIT_OK)
+        return tool_fail(&tool, PAY_EXIT_FAILURE, "stdout can't be written; what was printed isn't complete");
     return status;
 }
 
@@ -120,15 +124,16 @@ static enum pay_exit main_of(int argc, char **argv) {
         pay_config_help(stdout);
         return PAY_EXIT_OK;
     }
-    if (!command_find(&paybuf_commands, globals.word_count, globals.words, &line, message, sizeof message)) return usage("", message);
+    if (!command_find(&paybuf_commands, globals.word_count, globals.words, &line, message, sizeof message))
+        return usage("", message);
     bool incomplete = line.command->run == NULL;
     if (globals.help || (incomplete && globals.word_count == 0)) {
         command_help(&line);
         return PAY_EXIT_OK;
     }
     if (incomplete) return usage(line.path, "which verb?");
-    if (!cli_args_parse(line.command->args, line.command->arg_count, globals.word_count - line.used, globals.words + line.used, values,
-                        message, sizeof message))
+    if (!cli_args_parse(line.command->args, line.command->arg_count, globals.word_count - line.used,
+                        globals.words + line.used, values, message, sizeof message))
         return usage(line.path, message);
     enum pay_exit status = run(&line, &globals, values);
     free(globals.settings);

@@ -20,7 +20,8 @@ bool out_format_from_name(const char *name, enum out_format *ret_format) {
 
 bool out_wants_color(FILE *file) {
     const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
-    return (no_color == NULL || no_color[0] == '\0') && terminal != NULL && strcmp(terminal, "dumb") != 0 && isatty(fileno(file));
+    return (no_color == NULL || no_color[0] == '\0') && terminal != NULL && strcmp(terminal, "dumb") != 0 &&
+           isatty(fileno(file));
 }
 
 void out_open(struct out *out, FILE *file, enum out_format format, bool color) {
@@ -159,7 +160,7 @@ static void table_object(struct out *out, const json_t *object) {
 /* ---- JSON ---- */
 
 static void dump(struct out *out, const json_t *value) {
-    if (json_dumpf(value, out->file, DUMP) != 0) abort();   /* out of memory, or a value that isn't UTF-8: ours all are */
+    if (json_dumpf(value, out->file, DUMP) != 0) abort(); /* out of memory, or a value that isn't UTF-8: ours all are */
 }
 
 static void json_section(struct out *out, const char *name) {

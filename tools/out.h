@@ -22,24 +22,24 @@ enum out_format { OUT_TABLE, OUT_JSON, OUT_NDJSON };
 
 struct out_column {
     const char *member;
-    const char *title;              /* NULL: not in tables */
-    bool alarm;                     /* shown in red on a terminal when it has a value */
+    const char *title; /* NULL: not in tables */
+    bool alarm;        /* shown in red on a terminal when it has a value */
 };
 
 struct out {
     FILE *file;
     enum out_format format;
     bool color;
-    bool named;                     /* JSON: inside an object of named sections */
-    bool began;                     /* JSON: something was printed on this level */
+    bool named; /* JSON: inside an object of named sections */
+    bool began; /* JSON: something was printed on this level */
     bool in_list;
     bool rows_began;
     const char *section;
     const struct out_column *columns;
     size_t column_count;
-    json_t *held[OUT_WIDTH_ROWS];   /* table rows whose widths aren't known yet */
+    json_t *held[OUT_WIDTH_ROWS]; /* table rows whose widths aren't known yet */
     size_t held_count;
-    int widths[OUT_COLUMNS_MAX];    /* 0: not known yet */
+    int widths[OUT_COLUMNS_MAX]; /* 0: not known yet */
 };
 
 bool out_format_from_name(const char *name, enum out_format *ret_format);

@@ -9,7 +9,8 @@
 #define REDRAW_MS 100
 
 void progress_begin(struct progress *progress, const char *what, int64_t total) {
-    *progress = (struct progress){.what = what, .total = total, .began_ms = pay_clock_ms(), .wanted = isatty(STDERR_FILENO)};
+    *progress =
+        (struct progress){.what = what, .total = total, .began_ms = pay_clock_ms(), .wanted = isatty(STDERR_FILENO)};
 }
 
 void progress_show(struct progress *progress, int64_t done) {
@@ -21,7 +22,8 @@ void progress_show(struct progress *progress, int64_t done) {
     int64_t rate = done * 1000 / spent_ms;
     fprintf(stderr, "\r\033[K%" PRId64 " %s, %" PRId64 "/s", done, progress->what, rate);
     if (progress->total > 0)
-        fprintf(stderr, ", %" PRId64 "%%, %" PRId64 " s left", done * 100 / progress->total, rate > 0 ? (progress->total - done) / rate : 0);
+        fprintf(stderr, ", %" PRId64 "%%, %" PRId64 " s left", done * 100 / progress->total,
+                rate > 0 ? (progress->total - done) / rate : 0);
     fflush(stderr);
 }
 

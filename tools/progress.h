@@ -10,9 +10,9 @@
 
 struct progress {
     const char *what;
-    int64_t total;                  /* 0: not known */
+    int64_t total; /* 0: not known */
     int64_t began_ms, shown_ms;
-    bool wanted;                    /* stderr is a terminal */
+    bool wanted; /* stderr is a terminal */
     bool shown;
 };
 

@@ -38,13 +38,14 @@ static bool number(char **rest, int64_t *ret_number) {
 static bool read_entry(char *line, struct state *state) {
     struct state_entry entry;
     int64_t partition;
-    if (!number(&line, &entry.generation) || !number(&line, &partition) || !number(&line, &entry.next) || !number(&line, &entry.reply_offset) ||
-        !number(&line, &entry.resync_until))
+    if (!number(&line, &entry.generation) || !number(&line, &partition) || !number(&line, &entry.next) ||
+        !number(&line, &entry.reply_offset) || !number(&line, &entry.resync_until))
         return false;
     if (line != NULL || partition > INT32_MAX) return false;
     entry.partition = (int32_t)partition;
     for (size_t i = 0; i < state->count; i++)
-        if (state->entries[i].generation == entry.generation && state->entries[i].partition == entry.partition) return false;
+        if (state->entries[i].generation == entry.generation && state->entries[i].partition == entry.partition)
+            return false;
     state_add(state, &entry);
     return true;
 }
@@ -66,7 +67,7 @@ static bool read_lines(FILE *file, struct state *state, int64_t *ret_line) {
     for (*ret_line = 1; good; ++*ret_line) {
         ssize_t length = getline(&line, &capacity, file);
         if (length < 0) break;
-        good = line[length - 1] == '\n';                    /* a cut line is a number that isn't whole */
+        good = line[length - 1] == '\n'; /* a cut line is a number that isn't whole */
         line[length - 1] = '\0';
         good = good && read_line(line, *ret_line, state);
         if (!good) break;
@@ -91,7 +92,9 @@ enum state_load state_load(const char *path, struct state *ret_state, char *ret_
         return STATE_LOADED;
     }
     state_free(&state);
-    snprintf(ret_why, why_size, "%s isn't a reader's state (line %" PRId64 "); put the right file there, or remove it to begin anew", path, line);
+    snprintf(ret_why, why_size,
+             "%s isn't a reader's state (line %" PRId64 "); put the right file there, or remove it to begin anew", path,
+             line);
     return STATE_BAD;
 }
 
@@ -103,8 +106,8 @@ static bool write_lines(FILE *file, const struct state *state) {
     fputs("# generation partition next-source-offset reply-offset resync-until\n", file);
     for (size_t i = 0; i < state->count; i++) {
         const struct state_entry *entry = &state->entries[i];
-        fprintf(file, "%" PRId64 " %" PRId32 " %" PRId64 " %" PRId64 " %" PRId64 "\n", entry->generation, entry->partition, entry->next,
-                entry->reply_offset, entry->resync_until);
+        fprintf(file, "%" PRId64 " %" PRId32 " %" PRId64 " %" PRId64 " %" PRId64 "\n", entry->generation,
+                entry->partition, entry->next, entry->reply_offset, entry->resync_until);
     }
     return fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;
 }

@@ -22,15 +22,15 @@
 #define STATE_LEDGER_MAX 37
 
 struct state_entry {
-    int64_t generation;         /* 0: none seen yet */
+    int64_t generation; /* 0: none seen yet */
     int32_t partition;
-    int64_t next;               /* n: the next source offset that is wanted */
-    int64_t reply_offset;       /* everything this reader still wants lies at or above it in the reply log */
-    int64_t resync_until;       /* E0 while not synced, else 0 */
+    int64_t next;         /* n: the next source offset that is wanted */
+    int64_t reply_offset; /* everything this reader still wants lies at or above it in the reply log */
+    int64_t resync_until; /* E0 while not synced, else 0 */
 };
 
 struct state {
-    char ledger_id[STATE_LEDGER_MAX];   /* "" before the first reply */
+    char ledger_id[STATE_LEDGER_MAX]; /* "" before the first reply */
     struct state_entry *entries;
     size_t count, capacity;
 };

@@ -31,12 +31,9 @@ void tool_note(const struct tool *tool, const char *format, ...) {
 enum pay_exit tool_error(const struct tool *tool, const struct pay_error *error) {
     switch (error->move) {
     case PAY_AGAIN:
-    case PAY_REDO:
-        return tool_fail(tool, PAY_EXIT_TEMPORARY, "%s; trying again is safe", error->text);
-    case PAY_SESSION_OVER:
-        return tool_fail(tool, PAY_EXIT_TEMPORARY, "%s", error->text);
-    case PAY_REFUSE:
-        return tool_fail(tool, PAY_EXIT_CONFIG, "%s", error->text);
+    case PAY_REDO: return tool_fail(tool, PAY_EXIT_TEMPORARY, "%s; trying again is safe", error->text);
+    case PAY_SESSION_OVER: return tool_fail(tool, PAY_EXIT_TEMPORARY, "%s", error->text);
+    case PAY_REFUSE: return tool_fail(tool, PAY_EXIT_CONFIG, "%s", error->text);
     case PAY_OK:
     case PAY_SPLIT:
     case PAY_FENCED:
@@ -45,10 +42,19 @@ enum pay_exit tool_error(const struct tool *tool, const struct pay_error *error)
     return tool_fail(tool, PAY_EXIT_FAILURE, "%s", error->text);
 }
 
+/* A mere timeout says little; librdkafka's last log line often has the reason. */
 enum pay_exit tool_unavailable(const struct tool *tool, const struct pay_error *error) {
     if (error->move == PAY_REFUSE) return tool_error(tool, error);
-    if (tool->kafka_trouble[0] != '\0') return tool_fail(tool, PAY_EXIT_UNAVAILABLE, "%s (%s)", error->text, tool->kafka_trouble);
-    return tool_fail(tool, PAY_EXIT_UNAVAILABLE, "%s", error->text);
+    bool known = strstr(error->text, "Connect") != NULL || tool->kafka_trouble[0] == '\0';
+    return tool_fail(tool, PAY_EXIT_UNAVAILABLE,
+                     "%s%s%s%s. Is Kafka running? [kafka] bootstrap.servers or PAYBUF_KAFKA_BOOTSTRAP says where it is",
+                     error->text, known ? "" : " (", known ? "" : tool->kafka_trouble, known ? "" : ")");
+}
+
+enum pay_exit tool_no_database(const struct tool *tool, const struct pay_error *error) {
+    if (error->move == PAY_REFUSE) return tool_error(tool, error);
+    return tool_fail(tool, PAY_EXIT_UNAVAILABLE, "%s. [database] url or PAYBUF_DATABASE_URL says where it is",
+                     error->text);
 }
 
 static void keep_log_line(void *argument, int level, const char *facility, const char *text) {
@@ -72,7 +78,7 @@ enum pay_exit tool_open_database(struct tool *tool, enum pay_pg_role role, struc
                                            .allow_unix_socket = tool->config.database_allow_unix_socket,
                                            .allow_unsafe = tool->config.database_allow_unsafe};
     struct pay_error error;
-    return pay_pg_open(&options, ret_pg, &error) == PAY_OK ? PAY_EXIT_OK : tool_unavailable(tool, &error);
+    return pay_pg_open(&options, ret_pg, &error) == PAY_OK ? PAY_EXIT_OK : tool_no_database(tool, &error);
 }
 
 enum pay_exit tool_open_admin(struct tool *tool, struct pay_kafka_admin **ret_admin) {
@@ -97,7 +103,9 @@ enum pay_exit tool_partitions(struct tool *tool, const char *topic, int32_t *ret
     if (pay_kafka_admin_topic(admin, topic, TOOL_KAFKA_TIMEOUT_MS, &found, &error) != PAY_OK)
         status = tool_unavailable(tool, &error);
     else if (!found.exists)
-        status = tool_fail(tool, PAY_EXIT_CONFIG, "the topic %s doesn't exist; make it with paybuf init, or name another one in [topics]", topic);
+        status =
+            tool_fail(tool, PAY_EXIT_CONFIG,
+                      "the topic %s doesn't exist; make it with paybuf init, or name another one in [topics]", topic);
     else
         *ret_partitions = found.partitions;
     pay_kafka_admin_close(admin);

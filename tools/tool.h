@@ -15,13 +15,13 @@
 #include "pg/pg.h"
 #include "tools/out.h"
 
-#define TOOL_KAFKA_TIMEOUT_MS 15000
+#define TOOL_KAFKA_TIMEOUT_MS 10000
 
 struct tool {
     struct pay_config config;
     struct out out;
-    const char *verb;               /* "account open" */
-    char kafka_trouble[256];        /* the last line of librdkafka's own log: often the reason of a timeout */
+    const char *verb;        /* "account open" */
+    char kafka_trouble[256]; /* the last line of librdkafka's own log: often the reason of a timeout */
 };
 
 /* "paybuf VERB: ..." on stderr; answers `exit_code`. */
@@ -32,8 +32,11 @@ void tool_note(const struct tool *tool, const char *format, ...) __attribute__((
 
 /* Says the error and answers its exit code: 69 not reachable, 75 not now, 78 settings or preconditions, else 1. */
 enum pay_exit tool_error(const struct tool *tool, const struct pay_error *error);
-/* The same while connecting, where "again" means that the server isn't reachable. */
+/* The same of a question to the broker, where "again" means that it isn't reachable. */
 enum pay_exit tool_unavailable(const struct tool *tool, const struct pay_error *error);
+
+/* The same of a connection to PostgreSQL. */
+enum pay_exit tool_no_database(const struct tool *tool, const struct pay_error *error);
 
 /* PAY_EXIT_OK, or everything was said. */
 enum pay_exit tool_open_database(struct tool *tool, enum pay_pg_role role, struct pay_pg **ret_pg);

@@ -14,25 +14,24 @@
 static const struct {
     const char *name;
     const char *sql;
-} statements[STATEMENT_COUNT] = {
-    [SETTLE_FENCE] = {"settle_fence", pay_sql_settle_fence},
-    [SETTLE_ACCOUNTS] = {"settle_accounts", pay_sql_settle_accounts},
-    [KNOWN_PAYMENTS] = {"known_payments", pay_sql_known_payments},
-    [FOUND_REFUSALS] = {"found_refusals", pay_sql_found_refusals},
-    [SETTLE_PAYMENTS] = {"settle_payments", pay_sql_settle_payments},
-    [SETTLE_REFUSALS] = {"settle_refusals", pay_sql_settle_refusals},
-    [SETTLE_BALANCES] = {"settle_balances", pay_sql_settle_balances},
-    [CLAIM_TAKE] = {"claim_take", pay_sql_claim_take},
-    [CLAIM_READ] = {"claim_read", pay_sql_claim_read},
-    [READ_LANES] = {"read_lanes", pay_sql_read_lanes},
-    [CREATE_LANE] = {"create_lane", pay_sql_create_lane},
-    [HALT_LANE] = {"halt_lane", pay_sql_halt_lane},
-    [HALT_LEDGER] = {"halt_ledger", pay_sql_halt_ledger},
-    [READ_LEDGER] = {"read_ledger", pay_sql_read_ledger},
-    [ADOPT_SERVER] = {"adopt_server", pay_sql_adopt_server}};
+} statements[STATEMENT_COUNT] = {[SETTLE_FENCE] = {"settle_fence", pay_sql_settle_fence},
+                                 [SETTLE_ACCOUNTS] = {"settle_accounts", pay_sql_settle_accounts},
+                                 [KNOWN_PAYMENTS] = {"known_payments", pay_sql_known_payments},
+                                 [FOUND_REFUSALS] = {"found_refusals", pay_sql_found_refusals},
+                                 [SETTLE_PAYMENTS] = {"settle_payments", pay_sql_settle_payments},
+                                 [SETTLE_REFUSALS] = {"settle_refusals", pay_sql_settle_refusals},
+                                 [SETTLE_BALANCES] = {"settle_balances", pay_sql_settle_balances},
+                                 [CLAIM_TAKE] = {"claim_take", pay_sql_claim_take},
+                                 [CLAIM_READ] = {"claim_read", pay_sql_claim_read},
+                                 [READ_LANES] = {"read_lanes", pay_sql_read_lanes},
+                                 [CREATE_LANE] = {"create_lane", pay_sql_create_lane},
+                                 [HALT_LANE] = {"halt_lane", pay_sql_halt_lane},
+                                 [HALT_LEDGER] = {"halt_ledger", pay_sql_halt_ledger},
+                                 [READ_LEDGER] = {"read_ledger", pay_sql_read_ledger},
+                                 [ADOPT_SERVER] = {"adopt_server", pay_sql_adopt_server}};
 
 struct ledger_pg *pay_ledger_pg_of(struct pay_ledger *ledger) {
-    return (struct ledger_pg *)ledger;              /* port is its first member */
+    return (struct ledger_pg *)ledger; /* port is its first member */
 }
 
 const char *pay_ledger_pg_statement_name(enum statement statement) { return statements[statement].name; }
@@ -43,7 +42,9 @@ static enum pay_move fail(struct pay_error *error, enum pay_move move, const cha
     return move;
 }
 
-enum pay_move pay_ledger_pg_not_connected(struct pay_error *error) { return fail(error, PAY_SESSION_OVER, "not connected to PostgreSQL"); }
+enum pay_move pay_ledger_pg_not_connected(struct pay_error *error) {
+    return fail(error, PAY_SESSION_OVER, "not connected to PostgreSQL");
+}
 
 void pay_ledger_pg_disconnect(struct ledger_pg *ledger) {
     pay_pg_close(ledger->pg);
@@ -58,7 +59,8 @@ void pay_ledger_pg_note_code(struct ledger_pg *ledger, const char *code) {
 
 bool pay_ledger_pg_queue_prepare(struct ledger_pg *ledger) {
     bool sent = pay_pg_send(ledger->pg, "DEALLOCATE ALL", NULL);
-    for (int i = 0; i < STATEMENT_COUNT; i++) sent = sent && pay_pg_send_prepare(ledger->pg, statements[i].name, statements[i].sql);
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sent = sent && pay_pg_send_prepare(ledger->pg, statements[i].name, statements[i].sql);
     return sent && pay_pg_sync(ledger->pg);
 }
 
@@ -66,7 +68,8 @@ void pay_ledger_pg_free_results(struct pay_pg_result **results, uint32_t count) 
     for (uint32_t i = 0; i < count; i++) pay_pg_result_free(results[i]);
 }
 
-enum pay_move pay_ledger_pg_read_group(struct ledger_pg *ledger, struct pay_pg_result **results, uint32_t count, struct pay_error *error) {
+enum pay_move pay_ledger_pg_read_group(struct ledger_pg *ledger, struct pay_pg_result **results, uint32_t count,
+                                       struct pay_error *error) {
     int64_t deadline_ms = pay_clock_ms() + ledger->call_timeout_ms;
     enum pay_move move = PAY_OK;
     uint32_t got = 0;
@@ -157,22 +160,21 @@ static void close_ledger(struct pay_ledger *port) {
     free(ledger);
 }
 
-static const struct pay_ledger_ops ops = {
-    .connect = connect_ledger,
-    .read_ledger = pay_ledger_pg_read_ledger,
-    .read_rows = pay_ledger_pg_read_rows,
-    .adopt = pay_ledger_pg_adopt,
-    .halt_ledger = pay_ledger_pg_halt_ledger,
-    .claim = pay_ledger_pg_claim,
-    .create_row = pay_ledger_pg_create_row,
-    .halt_lane = pay_ledger_pg_halt_lane,
-    .look_up = pay_ledger_pg_look_up,
-    .settle_begin = pay_ledger_pg_settle_begin,
-    .settle_poll = pay_ledger_pg_settle_poll,
-    .settle_write = pay_ledger_pg_settle_write,
-    .settle_abandon = pay_ledger_pg_settle_abandon,
-    .descriptor = descriptor,
-    .close = close_ledger};
+static const struct pay_ledger_ops ops = {.connect = connect_ledger,
+                                          .read_ledger = pay_ledger_pg_read_ledger,
+                                          .read_rows = pay_ledger_pg_read_rows,
+                                          .adopt = pay_ledger_pg_adopt,
+                                          .halt_ledger = pay_ledger_pg_halt_ledger,
+                                          .claim = pay_ledger_pg_claim,
+                                          .create_row = pay_ledger_pg_create_row,
+                                          .halt_lane = pay_ledger_pg_halt_lane,
+                                          .look_up = pay_ledger_pg_look_up,
+                                          .settle_begin = pay_ledger_pg_settle_begin,
+                                          .settle_poll = pay_ledger_pg_settle_poll,
+                                          .settle_write = pay_ledger_pg_settle_write,
+                                          .settle_abandon = pay_ledger_pg_settle_abandon,
+                                          .descriptor = descriptor,
+                                          .close = close_ledger};
 
 static char *copy(const char *text) {
     if (text == NULL) return NULL;

@@ -16,13 +16,13 @@
 
 struct pay_ledger_pg_options {
     const char *url;
-    const char *application_name;       /* NULL: "paybuf-worker" */
-    const char *topic;                  /* the request topic: key of processed_offset */
+    const char *application_name; /* NULL: "paybuf-worker" */
+    const char *topic;            /* the request topic: key of processed_offset */
     const char *group_id;
-    const char *cluster_id;             /* NULL: not known yet, see below; nothing is compared or written then */
+    const char *cluster_id; /* NULL: not known yet, see below; nothing is compared or written then */
     bool allow_unix_socket;
     bool allow_unsafe;
-    int64_t call_timeout_ms;            /* 0: 5000 */
+    int64_t call_timeout_ms; /* 0: 5000 */
 };
 
 /* Copies the options; connects only at ->ops->connect. */

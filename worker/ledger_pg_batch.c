@@ -16,7 +16,8 @@ bool pay_ledger_pg_copy_text(const struct pay_pg_result *result, int row, int co
 
 enum pay_move pay_ledger_pg_strange(struct pay_error *error, const char *what) {
     *error = (struct pay_error){.move = PAY_SESSION_OVER};
-    snprintf(error->text, sizeof error->text, "a row holds a value that paybuf doesn't write (%s): were rows changed by hand?", what);
+    snprintf(error->text, sizeof error->text,
+             "a row holds a value that paybuf doesn't write (%s): were rows changed by hand?", what);
     return PAY_SESSION_OVER;
 }
 
@@ -40,12 +41,12 @@ static void optional_int8(struct pay_pg_array *array, bool present, int64_t valu
 
 void pay_ledger_pg_bind_fences(struct ledger_pg *ledger) {
     static const enum pay_pg_element elements[] = {PAY_PG_INT4, PAY_PG_BYTEA, PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT8,
-                                                   PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT8};
+                                                   PAY_PG_INT8, PAY_PG_INT8,  PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT8};
     struct pay_pg_array *a = ledger->arrays;
     begin_arrays(ledger, elements, 10);
     for (uint32_t i = 0; i < ledger->fence_count; i++) {
         const struct pay_fence *fence = &ledger->fences[i];
-        assert(i == 0 || ledger->fences[i - 1].partition < fence->partition);       /* the global lock order */
+        assert(i == 0 || ledger->fences[i - 1].partition < fence->partition); /* the global lock order */
         pay_pg_array_int4(&a[0], fence->partition);
         pay_pg_array_bytea(&a[1], fence->owner, PAY_OWNER_SIZE);
         pay_pg_array_int8(&a[2], fence->owner_epoch);
@@ -70,7 +71,8 @@ void pay_ledger_pg_bind_accounts(struct ledger_pg *ledger) {
     begin_arrays(ledger, elements, 2);
     for (uint32_t i = 0; i < batch->account_count; i++) {
         const struct pay_account *account = &batch->accounts[i];
-        assert(i == 0 || pay_tenant_id_compare(account[-1].tenant, account[-1].account_id, account->tenant, account->account_id) < 0);
+        assert(i == 0 || pay_tenant_id_compare(account[-1].tenant, account[-1].account_id, account->tenant,
+                                               account->account_id) < 0);
         pay_pg_array_text(&ledger->arrays[0], account->tenant);
         pay_pg_array_text(&ledger->arrays[1], account->account_id);
     }
@@ -83,7 +85,8 @@ void pay_ledger_pg_bind_orders(struct ledger_pg *ledger, const struct pay_batch 
     begin_arrays(ledger, elements, 2);
     for (uint32_t i = 0; i < batch->order_count; i++) {
         const struct pay_batch_order *order = &batch->orders[i];
-        assert(i == 0 || pay_tenant_id_compare(order[-1].tenant, order[-1].order_id, order->tenant, order->order_id) < 0);
+        assert(i == 0 ||
+               pay_tenant_id_compare(order[-1].tenant, order[-1].order_id, order->tenant, order->order_id) < 0);
         pay_pg_array_text(&ledger->arrays[0], order->tenant);
         pay_pg_array_text(&ledger->arrays[1], order->order_id);
     }
@@ -102,8 +105,9 @@ static void assert_insert_order(const struct pay_batch *batch, uint32_t i) {
 }
 
 void pay_ledger_pg_bind_inserts(struct ledger_pg *ledger) {
-    static const enum pay_pg_element elements[] = {PAY_PG_TEXT, PAY_PG_TEXT, PAY_PG_INT4, PAY_PG_TEXT, PAY_PG_TEXT, PAY_PG_INT8,
-                                                   PAY_PG_TEXT, PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT4, PAY_PG_INT8};
+    static const enum pay_pg_element elements[] = {PAY_PG_TEXT, PAY_PG_TEXT, PAY_PG_INT4, PAY_PG_TEXT,
+                                                   PAY_PG_TEXT, PAY_PG_INT8, PAY_PG_TEXT, PAY_PG_INT8,
+                                                   PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT4, PAY_PG_INT8};
     const struct pay_batch *batch = ledger->batch;
     struct pay_pg_array *a = ledger->arrays;
     begin_arrays(ledger, elements, 12);
@@ -164,13 +168,15 @@ uint32_t pay_ledger_pg_bind_balances(struct ledger_pg *ledger) {
 
 /* ---- in ---- */
 
-enum pay_move pay_ledger_pg_take_fence(struct ledger_pg *ledger, const struct pay_pg_result *result, struct pay_error *error) {
+enum pay_move pay_ledger_pg_take_fence(struct ledger_pg *ledger, const struct pay_pg_result *result,
+                                       struct pay_error *error) {
     int32_t passed[PAY_LANES_MAX];
     if (pay_pg_result_rows(result) != 1) return pay_ledger_pg_strange(error, "no ledger row");
     bool halted = pay_pg_result_bool(result, 0, 0), mine = pay_pg_result_bool(result, 0, 1);
     if (halted || !mine) {
         *error = (struct pay_error){.move = PAY_HALTED};
-        snprintf(error->text, sizeof error->text, "%s", halted ? "the ledger is halted" : "the database server isn't the one that the workers agreed on");
+        snprintf(error->text, sizeof error->text, "%s",
+                 halted ? "the ledger is halted" : "the database server isn't the one that the workers agreed on");
         return PAY_HALTED;
     }
     ledger->decided_at_us = pay_pg_result_timestamp(result, 0, 2);
@@ -182,7 +188,8 @@ enum pay_move pay_ledger_pg_take_fence(struct ledger_pg *ledger, const struct pa
             if (passed[k] == ledger->fences[i].partition) ledger->fences[i].lost = false;
     }
     *error = (struct pay_error){.move = PAY_FENCED};
-    snprintf(error->text, sizeof error->text, "%u of %u lanes belong to another session now", ledger->fence_count - passed_count, ledger->fence_count);
+    snprintf(error->text, sizeof error->text, "%u of %u lanes belong to another session now",
+             ledger->fence_count - passed_count, ledger->fence_count);
     return PAY_FENCED;
 }
 
@@ -194,7 +201,8 @@ static bool index_of(const struct pay_pg_result *result, int row, uint32_t count
     return true;
 }
 
-enum pay_move pay_ledger_pg_take_accounts(struct ledger_pg *ledger, const struct pay_pg_result *result, struct pay_error *error) {
+enum pay_move pay_ledger_pg_take_accounts(struct ledger_pg *ledger, const struct pay_pg_result *result,
+                                          struct pay_error *error) {
     struct pay_batch *batch = ledger->batch;
     int rows = pay_pg_result_rows(result);
     for (int row = 0; row < rows; row++) {
@@ -203,9 +211,11 @@ enum pay_move pay_ledger_pg_take_accounts(struct ledger_pg *ledger, const struct
         if (!index_of(result, row, batch->account_count, &index)) return pay_ledger_pg_strange(error, "account order");
         struct pay_account *account = &batch->accounts[index];
         account->row_handle = pay_pg_result_tid(result, row, 1);
-        if (!pay_ledger_pg_copy_text(result, row, 2, account->currency, sizeof account->currency)) return pay_ledger_pg_strange(error, "account currency");
+        if (!pay_ledger_pg_copy_text(result, row, 2, account->currency, sizeof account->currency))
+            return pay_ledger_pg_strange(error, "account currency");
         const char *state = pay_pg_result_bytes(result, row, 3, &length);
-        if (!pay_account_state_from_name(state, length, &account->state)) return pay_ledger_pg_strange(error, "account state");
+        if (!pay_account_state_from_name(state, length, &account->state))
+            return pay_ledger_pg_strange(error, "account state");
         account->balance_minor = pay_pg_result_int8(result, row, 4);
         account->floor_minor = pay_pg_result_int8(result, row, 5);
         account->version = pay_pg_result_int8(result, row, 6);
@@ -231,19 +241,22 @@ static bool take_decision(const struct pay_pg_result *result, int row, struct pa
     decision->has_account = !pay_pg_result_null(result, row, 8);
     decision->balance_after_minor = decision->has_account ? pay_pg_result_int8(result, row, 7) : 0;
     decision->account_version = decision->has_account ? pay_pg_result_int8(result, row, 8) : 0;
-    decision->position = (struct pay_position){pay_pg_result_int8(result, row, 9), pay_pg_result_int4(result, row, 10), pay_pg_result_int8(result, row, 11)};
+    decision->position = (struct pay_position){pay_pg_result_int8(result, row, 9), pay_pg_result_int4(result, row, 10),
+                                               pay_pg_result_int8(result, row, 11)};
     decision->decided_at_us = pay_pg_result_timestamp(result, row, 12);
     return true;
 }
 
-enum pay_move pay_ledger_pg_take_known(struct pay_batch *batch, const struct pay_pg_result *result, struct pay_error *error) {
+enum pay_move pay_ledger_pg_take_known(struct pay_batch *batch, const struct pay_pg_result *result,
+                                       struct pay_error *error) {
     int rows = pay_pg_result_rows(result);
     for (int row = 0; row < rows; row++) {
         uint32_t index;
         if (!index_of(result, row, batch->order_count, &index)) return pay_ledger_pg_strange(error, "payment order");
         struct pay_decision *decision = pay_batch_add_known(batch, index);
         if (decision == NULL) {
-            *error = (struct pay_error){.move = PAY_SPLIT, .text = "the batch's orders have more attempts on file than one settle may read"};
+            *error = (struct pay_error){
+                .move = PAY_SPLIT, .text = "the batch's orders have more attempts on file than one settle may read"};
             return PAY_SPLIT;
         }
         if (!take_decision(result, row, decision)) return pay_ledger_pg_strange(error, "payment");
@@ -271,7 +284,8 @@ static uint32_t bind_positions(struct ledger_pg *ledger, const struct pay_batch 
     return count;
 }
 
-static enum pay_move take_refusals(struct pay_batch *batch, const uint32_t *records, uint32_t count, const struct pay_pg_result *result, struct pay_error *error) {
+static enum pay_move take_refusals(struct pay_batch *batch, const uint32_t *records, uint32_t count,
+                                   const struct pay_pg_result *result, struct pay_error *error) {
     int rows = pay_pg_result_rows(result);
     for (int row = 0; row < rows; row++) {
         uint32_t index;
@@ -282,7 +296,8 @@ static enum pay_move take_refusals(struct pay_batch *batch, const uint32_t *reco
         const char *name = pay_pg_result_bytes(result, row, 1, &length);
         if (!pay_reason_from_name(name, length, &code)) return pay_ledger_pg_strange(error, "refusal code");
         name = pay_pg_result_bytes(result, row, 2, &length);
-        if (!pay_pg_result_null(result, row, 2) && !pay_field_from_name(name, length, &field)) return pay_ledger_pg_strange(error, "refusal field");
+        if (!pay_pg_result_null(result, row, 2) && !pay_field_from_name(name, length, &field))
+            return pay_ledger_pg_strange(error, "refusal field");
         struct pay_refusal *refusal = pay_batch_add_refusal(batch, records[index]);
         refusal->position = batch->records[records[index]].position;
         refusal->code = code;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define CLAIM_STATEMENTS 2
-#define TRANSACTION_FRAME 3             /* BEGIN, SET LOCAL, COMMIT */
+#define TRANSACTION_FRAME 3 /* BEGIN, SET LOCAL, COMMIT */
 #define CLAIM_LOCK_TIMEOUT "SET LOCAL lock_timeout = '1s'"
 
 static enum pay_move roll_back(struct ledger_pg *ledger, struct pay_error *error) {
@@ -26,7 +26,8 @@ static void begin_transaction(struct ledger_pg *ledger) {
 }
 
 /* results: of `statements` statements, to be freed by the caller in every case. OK only when the COMMIT was confirmed without a warning. */
-static enum pay_move finish_transaction(struct ledger_pg *ledger, struct pay_pg_result **results, uint32_t statements, struct pay_error *error) {
+static enum pay_move finish_transaction(struct ledger_pg *ledger, struct pay_pg_result **results, uint32_t statements,
+                                        struct pay_error *error) {
     struct pay_pg_result *group[TRANSACTION_FRAME + CLAIM_STATEMENTS] = {NULL};
     assert(statements <= CLAIM_STATEMENTS);
     pay_pg_send(ledger->pg, "COMMIT", NULL);
@@ -55,12 +56,14 @@ static enum pay_move finish_transaction(struct ledger_pg *ledger, struct pay_pg_
 }
 
 /* One prepared statement in a transaction of its own; *ret_rows: rows it wrote. */
-static enum pay_move write_one(struct ledger_pg *ledger, enum statement statement, bool *ret_wrote, struct pay_error *error) {
+static enum pay_move write_one(struct ledger_pg *ledger, enum statement statement, bool *ret_wrote,
+                               struct pay_error *error) {
     struct pay_pg_result *result = NULL;
     begin_transaction(ledger);
     pay_pg_send_prepared(ledger->pg, pay_ledger_pg_statement_name(statement), &ledger->args);
     enum pay_move move = finish_transaction(ledger, &result, 1, error);
-    if (move == PAY_OK) *ret_wrote = strcmp(pay_pg_result_tag(result) + strlen(pay_pg_result_tag(result)) - 2, " 0") != 0;
+    if (move == PAY_OK)
+        *ret_wrote = strcmp(pay_pg_result_tag(result) + strlen(pay_pg_result_tag(result)) - 2, " 0") != 0;
     pay_pg_result_free(result);
     return move;
 }
@@ -70,7 +73,8 @@ static enum pay_move again(enum pay_move move, struct pay_error *error) {
     return move == PAY_REDO ? (error->move = PAY_AGAIN) : move;
 }
 
-static enum pay_move read_one(struct ledger_pg *ledger, enum statement statement, struct pay_pg_result **ret_result, struct pay_error *error) {
+static enum pay_move read_one(struct ledger_pg *ledger, enum statement statement, struct pay_pg_result **ret_result,
+                              struct pay_error *error) {
     *ret_result = NULL;
     pay_pg_send_prepared(ledger->pg, pay_ledger_pg_statement_name(statement), &ledger->args);
     pay_pg_sync(ledger->pg);
@@ -85,13 +89,16 @@ static bool halt_of(const struct pay_pg_result *result, int row, int column, enu
     return pay_halt_from_name(name, length, ret_halt);
 }
 
-static enum pay_move take_ledger(const struct pay_pg_result *result, struct pay_ledger_row *ret_row, struct pay_error *error) {
+static enum pay_move take_ledger(const struct pay_pg_result *result, struct pay_ledger_row *ret_row,
+                                 struct pay_error *error) {
     struct pay_ledger_row row;
     if (pay_pg_result_rows(result) != 1) {
-        *error = (struct pay_error){.move = PAY_REFUSE, .text = "this database has no ledger row yet: run `paybuf init`"};
+        *error =
+            (struct pay_error){.move = PAY_REFUSE, .text = "this database has no ledger row yet: run `paybuf init`"};
         return PAY_REFUSE;
     }
-    if (!pay_ledger_pg_copy_text(result, 0, 0, row.ledger_id, sizeof row.ledger_id)) return pay_ledger_pg_strange(error, "ledger id");
+    if (!pay_ledger_pg_copy_text(result, 0, 0, row.ledger_id, sizeof row.ledger_id))
+        return pay_ledger_pg_strange(error, "ledger id");
     row.incarnation_us = pay_pg_result_timestamp(result, 0, 1);
     row.server_started_us = pay_pg_result_timestamp(result, 0, 2);
     row.halted = pay_pg_result_bool(result, 0, 3);
@@ -100,7 +107,8 @@ static enum pay_move take_ledger(const struct pay_pg_result *result, struct pay_
     return PAY_OK;
 }
 
-enum pay_move pay_ledger_pg_read_ledger(struct pay_ledger *port, struct pay_ledger_row *ret_row, struct pay_error *error) {
+enum pay_move pay_ledger_pg_read_ledger(struct pay_ledger *port, struct pay_ledger_row *ret_row,
+                                        struct pay_error *error) {
     struct ledger_pg *ledger = pay_ledger_pg_of(port);
     struct pay_pg_result *result;
     enum pay_move move = pay_ledger_pg_ready(ledger, error);
@@ -113,7 +121,8 @@ enum pay_move pay_ledger_pg_read_ledger(struct pay_ledger *port, struct pay_ledg
 }
 
 /* Columns as in claim_take.sql. */
-static enum pay_move take_lane(const struct pay_pg_result *result, int at, struct pay_lane_row *ret_row, struct pay_error *error) {
+static enum pay_move take_lane(const struct pay_pg_result *result, int at, struct pay_lane_row *ret_row,
+                               struct pay_error *error) {
     struct pay_lane_row row = {.partition = pay_pg_result_int4(result, at, 0),
                                .log_generation = pay_pg_result_int8(result, at, 1),
                                .next_offset = pay_pg_result_int8(result, at, 2),
@@ -129,13 +138,15 @@ static enum pay_move take_lane(const struct pay_pg_result *result, int at, struc
         memcpy(row.owner, owner, length);
     }
     if (!pay_pg_result_null(result, at, 7))
-        row.anchor = (struct pay_anchor){true, pay_pg_result_int8(result, at, 7), pay_pg_result_int8(result, at, 8), (uint32_t)pay_pg_result_int8(result, at, 9)};
+        row.anchor = (struct pay_anchor){true, pay_pg_result_int8(result, at, 7), pay_pg_result_int8(result, at, 8),
+                                         (uint32_t)pay_pg_result_int8(result, at, 9)};
     if (!halt_of(result, at, 12, &row.halted)) return pay_ledger_pg_strange(error, "halt reason");
     *ret_row = row;
     return PAY_OK;
 }
 
-enum pay_move pay_ledger_pg_read_rows(struct pay_ledger *port, struct pay_lane_row *ret_rows, uint32_t capacity, uint32_t *ret_count, struct pay_error *error) {
+enum pay_move pay_ledger_pg_read_rows(struct pay_ledger *port, struct pay_lane_row *ret_rows, uint32_t capacity,
+                                      uint32_t *ret_count, struct pay_error *error) {
     struct ledger_pg *ledger = pay_ledger_pg_of(port);
     struct pay_pg_result *result;
     enum pay_move move = pay_ledger_pg_ready(ledger, error);
@@ -153,7 +164,8 @@ enum pay_move pay_ledger_pg_read_rows(struct pay_ledger *port, struct pay_lane_r
     return move;
 }
 
-enum pay_move pay_ledger_pg_adopt(struct pay_ledger *port, int64_t expected_incarnation_us, bool *ret_adopted, struct pay_error *error) {
+enum pay_move pay_ledger_pg_adopt(struct pay_ledger *port, int64_t expected_incarnation_us, bool *ret_adopted,
+                                  struct pay_error *error) {
     struct ledger_pg *ledger = pay_ledger_pg_of(port);
     enum pay_move move = pay_ledger_pg_ready(ledger, error);
     if (move != PAY_OK) return move;
@@ -204,7 +216,8 @@ enum pay_move pay_ledger_pg_claim(struct pay_ledger *port, int32_t partition, co
         missing = pay_pg_result_rows(results[1]) == 0;
         if (!missing) move = take_lane(results[taken ? 0 : 1], 0, &row, error);
         if (move == PAY_OK && !missing && !taken && row.halted == PAY_HALT_NONE && row.same_group && row.same_cluster) {
-            *error = (struct pay_error){.move = PAY_AGAIN, .text = "what kept the lane from being taken was lifted while it was claimed"};
+            *error = (struct pay_error){.move = PAY_AGAIN,
+                                        .text = "what kept the lane from being taken was lifted while it was claimed"};
             move = PAY_AGAIN;
         }
     }
@@ -225,13 +238,13 @@ enum pay_move pay_ledger_pg_create_row(struct pay_ledger *port, int32_t partitio
     pay_pg_args_text(&ledger->args, ledger->topic);
     pay_pg_args_int4(&ledger->args, partition);
     move = write_one(ledger, CREATE_LANE, &wrote, &cause);
-    if (move == PAY_OK || strcmp(cause.code, "23505") == 0) return PAY_OK;      /* another worker made it */
+    if (move == PAY_OK || strcmp(cause.code, "23505") == 0) return PAY_OK; /* another worker made it */
     *error = cause;
     return again(move, error);
 }
 
-enum pay_move pay_ledger_pg_halt_lane(struct pay_ledger *port, int32_t partition, const uint8_t owner[PAY_OWNER_SIZE], int64_t owner_epoch,
-                                      enum pay_halt reason, struct pay_error *error) {
+enum pay_move pay_ledger_pg_halt_lane(struct pay_ledger *port, int32_t partition, const uint8_t owner[PAY_OWNER_SIZE],
+                                      int64_t owner_epoch, enum pay_halt reason, struct pay_error *error) {
     struct ledger_pg *ledger = pay_ledger_pg_of(port);
     bool wrote;
     enum pay_move move = pay_ledger_pg_ready(ledger, error);

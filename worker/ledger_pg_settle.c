@@ -20,7 +20,8 @@
 #define ROLLBACK_DEADLINE_MS 2000
 #define ABANDON_DEADLINE_MS 1000
 
-static void note_failure(struct ledger_pg *ledger, enum pay_move move, const char *code, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void note_failure(struct ledger_pg *ledger, enum pay_move move, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 static void note_failure(struct ledger_pg *ledger, enum pay_move move, const char *code, const char *format, ...) {
     if (ledger->failure.move != PAY_OK) return;
     ledger->failure = (struct pay_error){.move = move};
@@ -69,7 +70,8 @@ static void send_first_half(struct ledger_pg *ledger) {
     pay_pg_sync(ledger->pg);
 }
 
-enum pay_move pay_ledger_pg_settle_begin(struct pay_ledger *port, struct pay_batch *batch, struct pay_fence *fences, uint32_t fence_count, struct pay_error *error) {
+enum pay_move pay_ledger_pg_settle_begin(struct pay_ledger *port, struct pay_batch *batch, struct pay_fence *fences,
+                                         uint32_t fence_count, struct pay_error *error) {
     struct ledger_pg *ledger = pay_ledger_pg_of(port);
     assert(ledger->phase == PHASE_NONE && fence_count > 0 && fence_count <= PAY_LANES_MAX);
     if (ledger->pg == NULL) return pay_ledger_pg_not_connected(error);
@@ -87,7 +89,7 @@ enum pay_move pay_ledger_pg_settle_begin(struct pay_ledger *port, struct pay_bat
         pay_ledger_pg_queue_prepare(ledger);
     }
     send_first_half(ledger);
-    pay_pg_flush(ledger->pg);               /* a failure shows at the next poll */
+    pay_pg_flush(ledger->pg); /* a failure shows at the next poll */
     return PAY_OK;
 }
 
@@ -114,7 +116,8 @@ enum pay_move pay_ledger_pg_settle_write(struct pay_ledger *port, struct pay_err
     assert(ledger->phase == PHASE_READ);
     if (pay_clock_ms() > ledger->deadline_ms) {
         pay_ledger_pg_settle_abandon(port);
-        *error = (struct pay_error){.move = PAY_REDO, .text = "the worker took too long between the halves of a settle; rolled back"};
+        *error = (struct pay_error){.move = PAY_REDO,
+                                    .text = "the worker took too long between the halves of a settle; rolled back"};
         return PAY_REDO;
     }
     forget_steps(ledger);
@@ -138,7 +141,10 @@ static void take_result(struct ledger_pg *ledger, const struct pay_pg_result *re
         case STEP_ACCOUNTS: move = pay_ledger_pg_take_accounts(ledger, result, &error); break;
         case STEP_KNOWN: move = pay_ledger_pg_take_known(ledger->batch, result, &error); break;
         case STEP_COMMIT: ledger->committed = strcmp(pay_pg_result_tag(result), "COMMIT") == 0; break;
-        case STEP_PREPARED: case STEP_BEGIN: case STEP_WRITE: case STEP_ROLLBACK: break;
+        case STEP_PREPARED:
+        case STEP_BEGIN:
+        case STEP_WRITE:
+        case STEP_ROLLBACK: break;
         }
     } else {
         pay_ledger_pg_note_code(ledger, error.code);
@@ -167,7 +173,8 @@ static enum pay_settle_state end_of_commit(struct ledger_pg *ledger, struct pay_
     if (!ledger->committed)
         note_failure(ledger, PAY_SESSION_OVER, "", "PostgreSQL didn't answer COMMIT to COMMIT");
     else if (pay_pg_warnings(ledger->pg) > 0)
-        note_failure(ledger, PAY_SESSION_OVER, "01000", "COMMIT came with a warning, its durability is unknown: %s", pay_pg_last_warning(ledger->pg));
+        note_failure(ledger, PAY_SESSION_OVER, "01000", "COMMIT came with a warning, its durability is unknown: %s",
+                     pay_pg_last_warning(ledger->pg));
     if (ledger->failure.move != PAY_OK) return failed(ledger, error);
     ledger->phase = PHASE_NONE;
     return PAY_SETTLE_COMMITTED;
@@ -189,11 +196,9 @@ static enum pay_settle_state end_of_group(struct ledger_pg *ledger, struct pay_e
     case PHASE_SECOND:
         if (!fine) break;
         return end_of_commit(ledger, error);
-    case PHASE_ROLLBACK:
-        return failed(ledger, error);
+    case PHASE_ROLLBACK: return failed(ledger, error);
     case PHASE_NONE:
-    case PHASE_READ:
-        assert(!"a group ended that nobody began");
+    case PHASE_READ: assert(!"a group ended that nobody began");
     }
     roll_back(ledger);
     return PAY_SETTLE_WAITING;
@@ -211,7 +216,9 @@ static enum pay_settle_state still_waiting(struct ledger_pg *ledger, struct pay_
     if (!late) return PAY_SETTLE_WAITING;
     ledger->failure.move = PAY_OK;
     note_failure(ledger, PAY_SESSION_OVER, "", "PostgreSQL didn't answer in time while %s; the connection was given up",
-                 ledger->phase == PHASE_SECOND ? "committing, the outcome is unknown" : ledger->phase == PHASE_ROLLBACK ? "rolling back" : "locking and reading");
+                 ledger->phase == PHASE_SECOND     ? "committing, the outcome is unknown"
+                 : ledger->phase == PHASE_ROLLBACK ? "rolling back"
+                                                   : "locking and reading");
     return failed(ledger, error);
 }
 
@@ -222,7 +229,8 @@ static enum pay_settle_state lost(struct ledger_pg *ledger, const struct pay_err
     return failed(ledger, error);
 }
 
-enum pay_settle_state pay_ledger_pg_settle_poll(struct pay_ledger *port, int64_t *ret_decided_at_us, struct pay_error *error) {
+enum pay_settle_state pay_ledger_pg_settle_poll(struct pay_ledger *port, int64_t *ret_decided_at_us,
+                                                struct pay_error *error) {
     struct ledger_pg *ledger = pay_ledger_pg_of(port);
     if (ledger->pg == NULL) return pay_ledger_pg_not_connected(error), PAY_SETTLE_FAILED;
     assert(ledger->phase != PHASE_NONE);
@@ -235,16 +243,13 @@ enum pay_settle_state pay_ledger_pg_settle_poll(struct pay_ledger *port, int64_t
             take_result(ledger, result);
             pay_pg_result_free(result);
             break;
-        case PAY_PG_SYNCED:
-            state = end_of_group(ledger, error);
-            break;
+        case PAY_PG_SYNCED: state = end_of_group(ledger, error); break;
         case PAY_PG_NOTHING:
         case PAY_PG_IDLE:
             state = still_waiting(ledger, error);
             if (state == PAY_SETTLE_WAITING) return state;
             break;
-        case PAY_PG_LOST:
-            return lost(ledger, &cause, error);
+        case PAY_PG_LOST: return lost(ledger, &cause, error);
         }
         if (state == PAY_SETTLE_READ) *ret_decided_at_us = ledger->decided_at_us;
         if (state != PAY_SETTLE_WAITING) return state;
@@ -263,6 +268,7 @@ void pay_ledger_pg_settle_abandon(struct pay_ledger *port) {
     int64_t deadline_ms = pay_clock_ms() + ABANDON_DEADLINE_MS;
     struct pay_error ignored;
     int64_t ignored_time;
-    while (ledger->phase != PHASE_NONE && pay_ledger_pg_settle_poll(port, &ignored_time, &ignored) == PAY_SETTLE_WAITING)
+    while (ledger->phase != PHASE_NONE &&
+           pay_ledger_pg_settle_poll(port, &ignored_time, &ignored) == PAY_SETTLE_WAITING)
         if (!pay_pg_wait(ledger->pg, deadline_ms)) pay_ledger_pg_disconnect(ledger);
 }

@@ -12,66 +12,60 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define LOOK_FETCH_WAIT_MS 1        /* a claim scan that reads to the end leaves an empty fetch behind, which the next scan waits for */
-#define LOOK_FETCH_BYTES 65536     /* an anchor is one record: what is fetched beside it is wasted (262144: 8 ms an anchor, 65536: 3) */
+#define LOOK_FETCH_WAIT_MS                                                                                             \
+    1 /* a claim scan that reads to the end leaves an empty fetch behind, which the next scan waits for */
+#define LOOK_FETCH_BYTES                                                                                               \
+    65536 /* an anchor is one record: what is fetched beside it is wasted (262144: 8 ms an anchor, 65536: 3) */
 
-void pay_sk_watch(struct stream_kafka *self, int fd, uint64_t bit)
-{
-    struct epoll_event event = { .events = EPOLLIN, .data.u64 = bit };
+void pay_sk_watch(struct stream_kafka *self, int fd, uint64_t bit) {
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = bit};
     epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event);
-    self->ready |= bit;             /* what came before it was watched */
+    self->ready |= bit; /* what came before it was watched */
 }
 
 void pay_sk_unwatch(struct stream_kafka *self, int fd) { epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL); }
 
 /* Which handles have news. A bit stays until that handle was polled empty. */
-bool pay_sk_is_ready(struct stream_kafka *self, uint64_t bits)
-{
+bool pay_sk_is_ready(struct stream_kafka *self, uint64_t bits) {
     if ((self->ready & bits) == 0 && !self->looked) {
         struct epoll_event events[READY_SLOT_0 + PAY_PUBLISHERS_MAX];
         int count = epoll_wait(self->epoll_fd, events, sizeof events / sizeof events[0], 0);
-        for (int i = 0; i < count; i++)
-            self->ready |= events[i].data.u64;
-        self->looked = true;        /* once in a pass of the loop: next_event, its first call, looks anew */
+        for (int i = 0; i < count; i++) self->ready |= events[i].data.u64;
+        self->looked = true; /* once in a pass of the loop: next_event, its first call, looks anew */
     }
     return (self->ready & bits) != 0;
 }
 
-void pay_sk_nudge(struct stream_kafka *self)
-{
+void pay_sk_nudge(struct stream_kafka *self) {
     const uint64_t one = 1;
     (void)!write(self->self_fd, &one, sizeof one);
 }
 
-void pay_sk_trouble(struct stream_kafka *self, int32_t partition, const struct pay_error *error)
-{
+void pay_sk_trouble(struct stream_kafka *self, int32_t partition, const struct pay_error *error) {
     if (partition < 0 && self->whole_trouble)
-        return;                     /* errors of connections come in bursts: one that waits to be told says enough */
-    if (self->trouble_count == TROUBLES_MAX) {  /* too many at once: whatever it was, it concerns everything now */
+        return; /* errors of connections come in bursts: one that waits to be told says enough */
+    if (self->trouble_count == TROUBLES_MAX) { /* too many at once: whatever it was, it concerns everything now */
         self->trouble_count = 0;
         partition = -1;
     }
     uint32_t at = (self->trouble_first + self->trouble_count++) % TROUBLES_MAX;
-    self->troubles[at] = (struct pay_stream_event){ .kind = PAY_STREAM_TROUBLE, .partition = partition, .error = *error };
+    self->troubles[at] = (struct pay_stream_event){.kind = PAY_STREAM_TROUBLE, .partition = partition, .error = *error};
     self->whole_trouble = self->whole_trouble || partition < 0;
     pay_sk_nudge(self);
 }
 
-enum pay_move pay_sk_not_open(struct pay_error *error)
-{
-    *error = (struct pay_error){ .move = PAY_AGAIN, .text = "the stream isn't open" };
+enum pay_move pay_sk_not_open(struct pay_error *error) {
+    *error = (struct pay_error){.move = PAY_AGAIN, .text = "the stream isn't open"};
     return PAY_AGAIN;
 }
 
-static enum pay_move check_topics(struct stream_kafka *self, struct pay_error *error)
-{
+static enum pay_move check_topics(struct stream_kafka *self, struct pay_error *error) {
     struct pay_kafka_admin *admin = NULL;
     struct pay_kafka_report_card *card = calloc(1, sizeof *card);
     assert(card != NULL);
-    const struct pay_kafka_topic_names names = { self->request_topic, self->reply_topic, self->dead_letter_topic };
+    const struct pay_kafka_topic_names names = {self->request_topic, self->reply_topic, self->dead_letter_topic};
     enum pay_move move = pay_kafka_admin_open(&self->kafka, &admin, error);
-    if (move == PAY_OK)
-        move = pay_kafka_check_all(admin, &names, self->call_timeout_ms, card, error);
+    if (move == PAY_OK) move = pay_kafka_check_all(admin, &names, self->call_timeout_ms, card, error);
     if (move == PAY_OK && pay_kafka_check_failures(card, error) > 0) {
         bool usable = card->request.exists && card->reply.exists && card->dead_letter.exists &&
                       card->request.partitions == card->reply.partitions;
@@ -88,26 +82,20 @@ static enum pay_move check_topics(struct stream_kafka *self, struct pay_error *e
     return move;
 }
 
-static enum pay_move open_handles(struct stream_kafka *self, struct pay_error *error)
-{
-    struct pay_kafka_reader_options look = { self->kafka, self->group_name, false, LOOK_FETCH_WAIT_MS, LOOK_FETCH_BYTES };
+static enum pay_move open_handles(struct stream_kafka *self, struct pay_error *error) {
+    struct pay_kafka_reader_options look = {self->kafka, self->group_name, false, LOOK_FETCH_WAIT_MS, LOOK_FETCH_BYTES};
     look.kafka.client_id = "paybuf-worker-look";
     enum pay_move move = pay_kafka_reader_open(&look, &self->look, error);
-    if (move == PAY_OK)
-        move = pay_sk_open_lanes(self, error);
-    struct pay_kafka_group_options group = { self->kafka, self->group_name, self->request_topic };
+    if (move == PAY_OK) move = pay_sk_open_lanes(self, error);
+    struct pay_kafka_group_options group = {self->kafka, self->group_name, self->request_topic};
     group.kafka.client_id = "paybuf-worker-group";
-    if (move == PAY_OK)
-        move = pay_kafka_group_open(&group, &self->group, error);
-    if (move == PAY_OK)
-        pay_sk_watch(self, pay_kafka_group_descriptor(self->group), READY_GROUP);
+    if (move == PAY_OK) move = pay_kafka_group_open(&group, &self->group, error);
+    if (move == PAY_OK) pay_sk_watch(self, pay_kafka_group_descriptor(self->group), READY_GROUP);
     return move;
 }
 
-static void close_handles(struct stream_kafka *self, int64_t timeout_ms)
-{
-    if (self->group != NULL)
-        pay_sk_unwatch(self, pay_kafka_group_descriptor(self->group));
+static void close_handles(struct stream_kafka *self, int64_t timeout_ms) {
+    if (self->group != NULL) pay_sk_unwatch(self, pay_kafka_group_descriptor(self->group));
     pay_kafka_group_close(self->group, timeout_ms);
     self->group = NULL;
     pay_sk_close_lanes(self);
@@ -115,43 +103,36 @@ static void close_handles(struct stream_kafka *self, int64_t timeout_ms)
     self->look = NULL;
 }
 
-static enum pay_move stream_open(struct pay_stream *stream, struct pay_error *error)
-{
+static enum pay_move stream_open(struct pay_stream *stream, struct pay_error *error) {
     struct stream_kafka *self = pay_self_of(stream);
-    if (self->group != NULL)
-        return PAY_OK;
+    if (self->group != NULL) return PAY_OK;
     enum pay_move move = check_topics(self, error);
-    if (move != PAY_OK)
-        return move;
+    if (move != PAY_OK) return move;
     free(self->fetched);
     self->fetched = calloc(self->partitions, sizeof *self->fetched);
     assert(self->fetched != NULL);
     move = open_handles(self, error);
-    if (move != PAY_OK)
-        close_handles(self, 0);
+    if (move != PAY_OK) close_handles(self, 0);
     return move;
 }
 
 static uint32_t stream_partition_count(struct pay_stream *stream) { return pay_self_of(stream)->partitions; }
 
 /* Records that can't be taken must not wake the loop: their descriptor stays in the set, with no event asked for. */
-static int stream_descriptor(struct pay_stream *stream, bool wants_records)
-{
+static int stream_descriptor(struct pay_stream *stream, bool wants_records) {
     struct stream_kafka *self = pay_self_of(stream);
     if (self->lanes != NULL && wants_records == self->records_muted) {
-        struct epoll_event event = { .events = wants_records ? EPOLLIN : 0, .data.u64 = READY_LANES };
+        struct epoll_event event = {.events = wants_records ? EPOLLIN : 0, .data.u64 = READY_LANES};
         epoll_ctl(self->epoll_fd, EPOLL_CTL_MOD, pay_kafka_reader_descriptor(self->lanes), &event);
         self->records_muted = !wants_records;
     }
     return self->epoll_fd;
 }
 
-static void stream_close(struct pay_stream *stream, int64_t timeout_ms)
-{
+static void stream_close(struct pay_stream *stream, int64_t timeout_ms) {
     struct stream_kafka *self = pay_self_of(stream);
     int64_t until = pay_clock_ms() + timeout_ms;
-    for (uint32_t slot = 0; slot < PAY_PUBLISHERS_MAX; slot++)
-        pay_sk_close_publisher(stream, slot);
+    for (uint32_t slot = 0; slot < PAY_PUBLISHERS_MAX; slot++) pay_sk_close_publisher(stream, slot);
     pay_sk_reset_dead_letters(stream);
     close_handles(self, timeout_ms / 2);
     int64_t left = until - pay_clock_ms();
@@ -187,15 +168,15 @@ static const struct pay_stream_ops ops = {
     .close = stream_close,
 };
 
-struct pay_stream *pay_stream_kafka_new(const struct pay_stream_kafka_options *options)
-{
+struct pay_stream *pay_stream_kafka_new(const struct pay_stream_kafka_options *options) {
     struct stream_kafka *self = calloc(1, sizeof *self);
     assert(self != NULL);
     self->base.ops = &ops;
     self->settings = calloc(options->setting_count + 1u, sizeof *self->settings);
     assert(self->settings != NULL);
     memcpy(self->settings, options->settings, options->setting_count * sizeof *self->settings);
-    self->kafka = (struct pay_kafka_options){ self->settings, options->setting_count, "paybuf-worker", options->log, options->log_argument };
+    self->kafka = (struct pay_kafka_options){self->settings, options->setting_count, "paybuf-worker", options->log,
+                                             options->log_argument};
     snprintf(self->request_topic, sizeof self->request_topic, "%s", options->request_topic);
     snprintf(self->reply_topic, sizeof self->reply_topic, "%s", options->reply_topic);
     snprintf(self->dead_letter_topic, sizeof self->dead_letter_topic, "%s", options->dead_letter_topic);
@@ -210,7 +191,6 @@ struct pay_stream *pay_stream_kafka_new(const struct pay_stream_kafka_options *o
     return &self->base;
 }
 
-void pay_stream_kafka_set_ledger_id(struct pay_stream *stream, const char *ledger_id)
-{
+void pay_stream_kafka_set_ledger_id(struct pay_stream *stream, const char *ledger_id) {
     snprintf(pay_self_of(stream)->ledger_id, sizeof pay_self_of(stream)->ledger_id, "%s", ledger_id);
 }

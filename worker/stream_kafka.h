@@ -20,10 +20,11 @@ struct pay_stream_kafka_options {
     const char *reply_topic;
     const char *dead_letter_topic;
     const char *group;
-    int64_t linger_ms;                  /* of the reply producers */
+    int64_t linger_ms; /* of the reply producers */
     int64_t call_timeout_ms;
-    bool allow_unsafe_topics;           /* open although a precondition fails (missing topics and unequal partition counts still refuse) */
-    pay_kafka_log_fn log;               /* librdkafka's own lines; NULL: dropped. Called inside calls of the stream only */
+    bool
+        allow_unsafe_topics; /* open although a precondition fails (missing topics and unequal partition counts still refuse) */
+    pay_kafka_log_fn log; /* librdkafka's own lines; NULL: dropped. Called inside calls of the stream only */
     void *log_argument;
 };
 

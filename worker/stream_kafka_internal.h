@@ -11,7 +11,7 @@
 #include "kafka/kafka_reader.h"
 #include "worker/stream_kafka.h"
 
-#define TROUBLES_MAX 64u            /* more at once become one trouble of everything */
+#define TROUBLES_MAX 64u /* more at once become one trouble of everything */
 
 /* Who has news: bits of `ready`. */
 #define READY_GROUP (1ull << 0)
@@ -22,7 +22,7 @@
 
 struct fetched_lane {
     bool fetching;
-    int64_t next;                   /* where a new handle goes on */
+    int64_t next; /* where a new handle goes on */
     int64_t heard_ms;
 };
 
@@ -45,19 +45,19 @@ struct stream_kafka {
     struct pay_kafka_reader *look;
     struct pay_kafka_publisher *publishers[PAY_PUBLISHERS_MAX];
     struct pay_kafka_publisher *letters;
-    struct fetched_lane *fetched;   /* of every partition */
+    struct fetched_lane *fetched; /* of every partition */
 
     int epoll_fd;
-    int self_fd;                    /* eventfd: something waits in this struct, not in a library's queue */
-    bool looked;                    /* the descriptors were asked in this pass */
-    bool records_muted;             /* the lanes' descriptor asks for no event now */
+    int self_fd;        /* eventfd: something waits in this struct, not in a library's queue */
+    bool looked;        /* the descriptors were asked in this pass */
+    bool records_muted; /* the lanes' descriptor asks for no event now */
     uint64_t ready;
-    int64_t looked_ms;              /* last time all handles were polled without being asked */
+    int64_t looked_ms; /* last time all handles were polled without being asked */
     int64_t watched_ms;
-    bool lanes_dry;                 /* next_record found nothing more the last time */
+    bool lanes_dry; /* next_record found nothing more the last time */
     struct pay_stream_event troubles[TROUBLES_MAX];
     uint32_t trouble_first, trouble_count;
-    bool whole_trouble;             /* one of them is of a whole connection */
+    bool whole_trouble; /* one of them is of a whole connection */
 };
 
 static inline struct stream_kafka *pay_self_of(struct pay_stream *stream) { return (struct stream_kafka *)stream; }
@@ -66,7 +66,7 @@ static inline struct stream_kafka *pay_self_of(struct pay_stream *stream) { retu
 void pay_sk_watch(struct stream_kafka *self, int fd, uint64_t bit);
 void pay_sk_unwatch(struct stream_kafka *self, int fd);
 bool pay_sk_is_ready(struct stream_kafka *self, uint64_t bits);
-void pay_sk_nudge(struct stream_kafka *self);      /* something waits in this struct, not in a library's queue */
+void pay_sk_nudge(struct stream_kafka *self); /* something waits in this struct, not in a library's queue */
 
 /* Will be told by next_event before any further record; partition -1: of a whole connection, at most one of these waits. */
 void pay_sk_trouble(struct stream_kafka *self, int32_t partition, const struct pay_error *error);
@@ -88,15 +88,19 @@ enum pay_move pay_sk_fetch(struct pay_stream *stream, int32_t partition, int64_t
 void pay_sk_stop_fetch(struct pay_stream *stream, int32_t partition);
 enum pay_record_kind pay_sk_next_record(struct pay_stream *stream, struct pay_log_record *ret_record);
 
-enum pay_move pay_sk_request_bounds(struct pay_stream *stream, int32_t partition, int64_t *ret_start, int64_t *ret_end, struct pay_error *error);
-enum pay_move pay_sk_reply_bounds(struct pay_stream *stream, int32_t partition, int64_t *ret_start, int64_t *ret_end, struct pay_error *error);
-enum pay_move pay_sk_read_replies(struct pay_stream *stream, int32_t partition, int64_t from, int64_t to, pay_reply_fn each, void *argument,
+enum pay_move pay_sk_request_bounds(struct pay_stream *stream, int32_t partition, int64_t *ret_start, int64_t *ret_end,
+                                    struct pay_error *error);
+enum pay_move pay_sk_reply_bounds(struct pay_stream *stream, int32_t partition, int64_t *ret_start, int64_t *ret_end,
                                   struct pay_error *error);
-enum pay_move pay_sk_read_anchor(struct pay_stream *stream, int32_t partition, int64_t offset, struct pay_anchor *ret_seen, struct pay_error *error);
+enum pay_move pay_sk_read_replies(struct pay_stream *stream, int32_t partition, int64_t from, int64_t to,
+                                  pay_reply_fn each, void *argument, struct pay_error *error);
+enum pay_move pay_sk_read_anchor(struct pay_stream *stream, int32_t partition, int64_t offset,
+                                 struct pay_anchor *ret_seen, struct pay_error *error);
 
 enum pay_move pay_sk_open_publisher(struct pay_stream *stream, uint32_t slot, struct pay_error *error);
 void pay_sk_close_publisher(struct pay_stream *stream, uint32_t slot);
-enum pay_move pay_sk_publish(struct pay_stream *stream, uint32_t slot, const struct pay_outgoing *reply, struct pay_error *error);
+enum pay_move pay_sk_publish(struct pay_stream *stream, uint32_t slot, const struct pay_outgoing *reply,
+                             struct pay_error *error);
 enum pay_move pay_sk_dead_letter(struct pay_stream *stream, const struct pay_outgoing *letter, struct pay_error *error);
 void pay_sk_reset_dead_letters(struct pay_stream *stream);
 bool pay_sk_next_report(struct pay_stream *stream, struct pay_report *ret_report);

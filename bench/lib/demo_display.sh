@@ -5,8 +5,6 @@
 #   say TEXT            something happened
 #   show_picture        the picture again (terminal), or a line of progress every few seconds
 #   pause               a fifth of a second, without a process
-#
-# Functions that answer into a variable take its name first; their own locals begin with _ so as not to hide it.
 
 picture_lines=0
 happened=()
@@ -26,17 +24,8 @@ choose_display() {
     now_ms began_ms
 }
 
-# now_ms NAME: into the variable, without a process.
-now_ms() { local _us=${EPOCHREALTIME/[.,]/}; printf -v "$1" %s "$((_us / 1000))"; }
 elapsed_ms() { local now; now_ms now; echo $((now - began_ms)); }
 pause() { read -r -t 0.2 -u "$nothing" || true; }
-
-# grouped NAME NUMBER: 1234567 -> 1,234,567
-grouped() {
-    local _number=$2 _text=''
-    while ((${#_number} > 3)); do _text=,${_number: -3}$_text _number=${_number::-3}; done
-    printf -v "$1" %s "$_number$_text"
-}
 
 clock_text() { local _now; now_ms _now; printf -v "$1" '%5.1f s' "$(((_now - began_ms) / 100))e-1"; }
 
@@ -77,12 +66,6 @@ bar() { # NAME PART WHOLE
     ((_full <= 32)) || _full=32
     for ((_i = 0; _i < 32; _i++)); do if ((_i < _full)); then _text+=█; else _text+=░; fi; done
     printf -v "$1" %s "$_text"
-}
-
-milliseconds() { # NAME MICROSECONDS
-    if (($2 < 10000)); then printf -v "$1" '%d.%d ms' $(($2 / 1000)) $(($2 / 100 % 10))
-    elif (($2 < 10000000)); then printf -v "$1" '%d ms' $(($2 / 1000))
-    else printf -v "$1" '%d s' $(($2 / 1000000)); fi
 }
 
 show_picture() {

@@ -5,13 +5,6 @@
 differences=0
 differences_found=()
 
-# number NAME FILE: a number in a line of JSON; names are unique in it. 0 when it isn't there.
-number() {
-    local found
-    found=$(sed -n "s/.*\"$1\":\([0-9][0-9.]*\).*/\1/p" "$2" | head -n 1)
-    echo "${found:-0}"
-}
-
 found() { # COUNT TEXT
     (($1 > 0)) || return 0
     differences=$((differences + $1))

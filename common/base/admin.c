@@ -19,8 +19,10 @@ struct pay_admin {
     struct pay_admin_source source;
 };
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int status, const char *type, const void *body, size_t length) {
-    struct MHD_Response *response = MHD_create_response_from_buffer(length, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int status, const char *type,
+                              const void *body, size_t length) {
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(length, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
     if (response == NULL) return MHD_NO;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
@@ -50,18 +52,19 @@ static enum MHD_Result answer_metrics(struct pay_admin *admin, struct MHD_Connec
     if (out == NULL) return MHD_NO;
     if (admin->source.metrics != NULL) admin->source.metrics(admin->source.argument, out);
     enum MHD_Result result = MHD_NO;
-    if (fclose(out) == 0) result = answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text, length);
+    if (fclose(out) == 0)
+        result = answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text, length);
     free(text);
     return result;
 }
 
-static enum MHD_Result handle(void *argument, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                              const char *upload, size_t *upload_size, void **context) {
+static enum MHD_Result handle(void *argument, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *upload, size_t *upload_size, void **context) {
     struct pay_admin *admin = argument;
     static char seen;
     (void)version;
     (void)upload;
-    if (*context == NULL) {                 /* the headers are there; answer when the body, if any, has been read */
+    if (*context == NULL) { /* the headers are there; answer when the body, if any, has been read */
         *context = &seen;
         return MHD_YES;
     }
@@ -82,7 +85,8 @@ static enum MHD_Result handle(void *argument, struct MHD_Connection *connection,
     return answer_text(connection, MHD_HTTP_NOT_FOUND, "there is /livez, /readyz, /metrics, /version\n");
 }
 
-struct pay_admin *pay_admin_open(const char *address, const struct pay_admin_source *source, char *ret_message, size_t message_size) {
+struct pay_admin *pay_admin_open(const char *address, const struct pay_admin_source *source, char *ret_message,
+                                 size_t message_size) {
     int fd = pay_listen(address, 64, ret_message, message_size);
     if (fd < 0) return NULL;
     struct pay_admin *admin = calloc(1, sizeof *admin);
@@ -93,7 +97,8 @@ struct pay_admin *pay_admin_open(const char *address, const struct pay_admin_sou
                                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_END);
         if (admin->daemon != NULL) return admin;
     }
-    snprintf(ret_message, message_size, "can't start the admin server on %s: out of memory or file descriptors", address);
+    snprintf(ret_message, message_size, "can't start the admin server on %s: out of memory or file descriptors",
+             address);
     close(fd);
     free(admin);
     return NULL;
@@ -103,9 +108,7 @@ int pay_admin_descriptor(struct pay_admin *admin) {
     return MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 }
 
-void pay_admin_run(struct pay_admin *admin) {
-    MHD_run(admin->daemon);
-}
+void pay_admin_run(struct pay_admin *admin) { MHD_run(admin->daemon); }
 
 void pay_admin_close(struct pay_admin *admin) {
     if (admin == NULL) return;

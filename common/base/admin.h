@@ -17,13 +17,14 @@ struct pay_admin_source {
     /* Writes Prometheus text. */
     void (*metrics)(void *argument, FILE *out);
     void *argument;
-    const char *version_json;                       /* body of /version */
+    const char *version_json; /* body of /version */
 };
 
 /* Listens on "host:port". NULL: *ret_message says why. */
-struct pay_admin *pay_admin_open(const char *address, const struct pay_admin_source *source, char *ret_message, size_t message_size);
-int pay_admin_descriptor(struct pay_admin *admin);  /* wait for reading on it */
-void pay_admin_run(struct pay_admin *admin);        /* serves what is ready; never blocks */
-void pay_admin_close(struct pay_admin *admin);      /* NULL is fine */
+struct pay_admin *pay_admin_open(const char *address, const struct pay_admin_source *source, char *ret_message,
+                                 size_t message_size);
+int pay_admin_descriptor(struct pay_admin *admin); /* wait for reading on it */
+void pay_admin_run(struct pay_admin *admin);       /* serves what is ready; never blocks */
+void pay_admin_close(struct pay_admin *admin);     /* NULL is fine */
 
 #endif

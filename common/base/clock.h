@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int64_t pay_clock_ms(void);                         /* monotonic milliseconds */
-int64_t pay_clock_us(void);                         /* monotonic microseconds */
-int64_t pay_wall_clock_us(void);                    /* microseconds since 1970, may jump */
-void pay_random(void *bytes, size_t length);        /* getrandom, never fails on a booted system */
+int64_t pay_clock_ms(void);                  /* monotonic milliseconds */
+int64_t pay_clock_us(void);                  /* monotonic microseconds */
+int64_t pay_wall_clock_us(void);             /* microseconds since 1970, may jump */
+void pay_random(void *bytes, size_t length); /* getrandom, never fails on a booted system */
 
 #endif

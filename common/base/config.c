@@ -17,7 +17,7 @@ struct load {
     enum pay_config_source source;
     const char *path;
     int line;
-    bool too_long;                      /* the line that was read didn't fit */
+    bool too_long; /* the line that was read didn't fit */
     FILE *file;
     bool failed;
     char *message;
@@ -25,19 +25,25 @@ struct load {
 };
 
 static bool fail(struct load *load, const char *what, const char *why) {
-    if (load->failed) return false;     /* the first one is the one to repair first */
+    if (load->failed) return false; /* the first one is the one to repair first */
     load->failed = true;
-    if (load->source == PAY_FROM_FILE) snprintf(load->message, load->message_size, "%s line %d: %s %s", load->path, load->line, what, why);
-    else snprintf(load->message, load->message_size, "%s %s", what, why);
+    if (load->source == PAY_FROM_FILE)
+        snprintf(load->message, load->message_size, "%s line %d: %s %s", load->path, load->line, what, why);
+    else
+        snprintf(load->message, load->message_size, "%s %s", what, why);
     return false;
 }
 
 /* "[producer] listen = x", "PAYBUF_PRODUCER_LISTEN=x", "--producer.listen=x": as it was written, for messages. */
-static void describe(const struct load *load, const char *section, const char *key, const char *value, bool secret, char *ret_text, size_t size) {
+static void describe(const struct load *load, const char *section, const char *key, const char *value, bool secret,
+                     char *ret_text, size_t size) {
     const char *shown = secret ? "***" : value;
-    if (load->source == PAY_FROM_FILE) snprintf(ret_text, size, "[%s] %s = %s", section, key, shown);
-    else if (load->source == PAY_FROM_FLAG) snprintf(ret_text, size, "--%s.%s=%s", section, key, shown);
-    else snprintf(ret_text, size, "%s=%s", key, shown);
+    if (load->source == PAY_FROM_FILE)
+        snprintf(ret_text, size, "[%s] %s = %s", section, key, shown);
+    else if (load->source == PAY_FROM_FLAG)
+        snprintf(ret_text, size, "--%s.%s=%s", section, key, shown);
+    else
+        snprintf(ret_text, size, "%s=%s", key, shown);
 }
 
 static struct pay_setting *find_setting(struct pay_config *config, const char *name) {
@@ -51,11 +57,13 @@ static bool store_kafka(struct load *load, const char *written, const char *name
     struct pay_setting *setting = find_setting(load->config, name);
     if (strlen(value) >= sizeof setting->value) return fail(load, written, "is too long; at most 1023 characters");
     if (setting == NULL) {
-        if (load->config->kafka_count == PAY_SETTINGS_MAX) return fail(load, written, "is one [kafka] setting too many; at most 48");
+        if (load->config->kafka_count == PAY_SETTINGS_MAX)
+            return fail(load, written, "is one [kafka] setting too many; at most 48");
         setting = &load->config->kafka[load->config->kafka_count++];
         snprintf(setting->name, sizeof setting->name, "%s", name);
     } else if (load->source == PAY_FROM_FILE && setting->source == PAY_FROM_FILE) {
-        return fail(load, written, "is given twice; remove one (a line that begins with a blank continues the one before)");
+        return fail(load, written,
+                    "is given twice; remove one (a line that begins with a blank continues the one before)");
     }
     memcpy(setting->value, value, strlen(value) + 1);
     setting->source = load->source;
@@ -76,7 +84,8 @@ static bool set_row(struct load *load, const struct pay_config_row *row, const c
     char why[256];
     size_t index = (size_t)(row - pay_config_rows);
     if (load->source == PAY_FROM_FILE && load->config->sources[index] == PAY_FROM_FILE) {
-        return fail(load, written, "is given twice; remove one (a line that begins with a blank continues the one before)");
+        return fail(load, written,
+                    "is given twice; remove one (a line that begins with a blank continues the one before)");
     }
     if (!pay_config_row_store(row, load->config, value, why, sizeof why)) return fail(load, written, why);
     load->config->sources[index] = load->source;
@@ -86,7 +95,7 @@ static bool set_row(struct load *load, const struct pay_config_row *row, const c
 static bool unknown_key(struct load *load, const char *section, const char *key, const char *written) {
     char wanted[192], why[320];
     struct pay_suggestion suggestion = {.word = wanted};
-    static char names[PAY_CONFIG_KEYS_MAX][64];         /* filled the same way each time */
+    static char names[PAY_CONFIG_KEYS_MAX][64]; /* filled the same way each time */
     snprintf(wanted, sizeof wanted, "%s.%s", section, key);
     for (size_t i = 0; i < pay_config_row_count; i++) {
         snprintf(names[i], sizeof names[i], "%s.%s", pay_config_rows[i].section, pay_config_rows[i].key);
@@ -94,7 +103,8 @@ static bool unknown_key(struct load *load, const char *section, const char *key,
     }
     const char *near = pay_suggestion_take(&suggestion);
     if (near == NULL) return fail(load, written, "isn't a setting; --help lists them all");
-    snprintf(why, sizeof why, "isn't a setting; did you mean %s in [%.*s]?", strchr(near, '.') + 1, (int)strcspn(near, "."), near);
+    snprintf(why, sizeof why, "isn't a setting; did you mean %s in [%.*s]?", strchr(near, '.') + 1,
+             (int)strcspn(near, "."), near);
     return fail(load, written, why);
 }
 
@@ -111,7 +121,8 @@ void pay_config_defaults(struct pay_config *config) {
     char ignored[256];
     memset(config, 0, sizeof *config);
     for (size_t i = 0; i < pay_config_row_count; i++) {
-        if (!pay_config_row_store(&pay_config_rows[i], config, pay_config_rows[i].initial, ignored, sizeof ignored)) abort();
+        if (!pay_config_row_store(&pay_config_rows[i], config, pay_config_rows[i].initial, ignored, sizeof ignored))
+            abort();
     }
     config->kafka_count = 1;
     snprintf(config->kafka[0].name, sizeof config->kafka[0].name, "bootstrap.servers");
@@ -140,8 +151,9 @@ static bool load_file(struct load *load) {
     load->source = PAY_FROM_FILE;
     load->file = fopen(load->path, "re");
     if (load->file == NULL) {
-        snprintf(load->message, load->message_size, "can't read the configuration %s: %s; name another with --config FILE or PAYBUF_CONFIG",
-                 load->path, strerror(errno));
+        snprintf(load->message, load->message_size,
+                 "can't read the configuration %s: %s; name another with --config FILE or PAYBUF_CONFIG", load->path,
+                 strerror(errno));
         return false;
     }
     int bad_line = ini_parse_stream(read_line, load, on_pair, load);
@@ -183,7 +195,8 @@ static bool load_environment(struct load *load) {
 
 /* Variables of the prefix that belong to ./dev, to tests and to other tools. */
 static bool is_foreign_variable(const char *name) {
-    static const char *const prefixes[] = {"PAYBUF_TEST_", "PAYBUF_PORT_", "PAYBUF_KAFKA_VERSION", "PAYBUF_KAFKA_HEAP", "PAYBUF_CONFIG"};
+    static const char *const prefixes[] = {"PAYBUF_TEST_", "PAYBUF_PORT_", "PAYBUF_KAFKA_VERSION", "PAYBUF_KAFKA_HEAP",
+                                           "PAYBUF_CONFIG"};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) return true;
     }
@@ -196,7 +209,8 @@ static bool check_variable(struct load *load, const char *name) {
     size_t count, filled = 0;
     const struct pay_kafka_setting *settings = pay_kafka_settings(&count);
     struct pay_suggestion suggestion = {.word = name};
-    for (size_t i = 0; i < pay_config_row_count; i++) pay_config_row_variable(&pay_config_rows[i], names[filled++], sizeof names[0]);
+    for (size_t i = 0; i < pay_config_row_count; i++)
+        pay_config_row_variable(&pay_config_rows[i], names[filled++], sizeof names[0]);
     for (size_t i = 0; i < count && filled < sizeof names / sizeof *names; i++) {
         pay_kafka_settings_variable(settings[i].name, names[filled++], sizeof names[0]);
     }
@@ -222,7 +236,8 @@ static bool check_environment(struct load *load) {
 /* --- flags -------------------------------------------------------------------------------------------------------------------- */
 
 /* "--section.key=value" into its parts; false: another kind of argument. *ret_value NULL: there is no '='. */
-static bool split_flag(const char *argument, char *ret_section, size_t section_size, char *ret_key, size_t key_size, const char **ret_value) {
+static bool split_flag(const char *argument, char *ret_section, size_t section_size, char *ret_key, size_t key_size,
+                       const char **ret_value) {
     if (strncmp(argument, "--", 2) != 0) return false;
     const char *name = argument + 2;
     size_t name_length = strcspn(name, "=");
@@ -251,14 +266,18 @@ static bool load_flags(struct load *load, int *argc, char **argv) {
         if (value == NULL) return fail(load, argv[i], "has no value; write --section.key=value");
         if (!set(load, section, key, value)) return false;
     }
-    for (; i < *argc; i++) argv[kept++] = argv[i];          /* from "--" on nothing is ours */
+    for (; i < *argc; i++) argv[kept++] = argv[i]; /* from "--" on nothing is ours */
     *argc = kept;
     argv[kept] = NULL;
     return true;
 }
 
-bool pay_config_load(struct pay_config *config, const char *path, int *argc, char **argv, char *ret_message, size_t message_size) {
-    struct load load = {.config = config, .path = path != NULL ? path : getenv("PAYBUF_CONFIG"), .message = ret_message, .message_size = message_size};
+bool pay_config_load(struct pay_config *config, const char *path, int *argc, char **argv, char *ret_message,
+                     size_t message_size) {
+    struct load load = {.config = config,
+                        .path = path != NULL ? path : getenv("PAYBUF_CONFIG"),
+                        .message = ret_message,
+                        .message_size = message_size};
     pay_config_defaults(config);
     if (load.path != NULL && load.path[0] != '\0' && !load_file(&load)) return false;
     return load_environment(&load) && check_environment(&load) && (argc == NULL || load_flags(&load, argc, argv));

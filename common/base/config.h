@@ -27,7 +27,8 @@ void pay_config_defaults(struct pay_config *config);
  * Loads `path` (NULL: PAYBUF_CONFIG from the environment, else no file), the environment, then flags `--section.key=value` found in argv
  * (they are taken out of argv; *argc shrinks). False: *ret_message says what, why and what to do; exit code 78 is meant.
  */
-bool pay_config_load(struct pay_config *config, const char *path, int *argc, char **argv, char *ret_message, size_t message_size);
+bool pay_config_load(struct pay_config *config, const char *path, int *argc, char **argv, char *ret_message,
+                     size_t message_size);
 
 /* --print-config: every key with its value and where it came from; secrets hidden. */
 void pay_config_print(const struct pay_config *config, FILE *out);

@@ -13,6 +13,7 @@
 #define WHOLE(field, least, most) offsetof(struct pay_config, field), sizeof(int64_t), least, most
 #define FLAG(field) offsetof(struct pay_config, field), sizeof(bool), 0, 1
 
+/* clang-format off */
 const struct pay_config_row pay_config_rows[] = {
     {"topics", "request", "PAYBUF_REQUEST_TOPIC", PAY_CONFIG_NAME, TEXT(request_topic), "pay.requests", false,
      "where requests are appended"},
@@ -62,6 +63,7 @@ const struct pay_config_row pay_config_rows[] = {
     {"worker", "drain_ms", NULL, PAY_CONFIG_INTEGER, WHOLE(worker_drain_ms, 0, 600000), "10000", false,
      "SIGTERM: how long the batch under way may take to end"},
 };
+/* clang-format on */
 const size_t pay_config_row_count = sizeof pay_config_rows / sizeof *pay_config_rows;
 _Static_assert(sizeof pay_config_rows / sizeof *pay_config_rows <= PAY_CONFIG_KEYS_MAX, "raise PAY_CONFIG_KEYS_MAX");
 
@@ -78,12 +80,14 @@ void pay_config_row_variable(const struct pay_config_row *row, char *ret_variabl
 
 const struct pay_config_row *pay_config_row_find(const char *section, const char *key) {
     for (size_t i = 0; i < pay_config_row_count; i++) {
-        if (strcmp(pay_config_rows[i].section, section) == 0 && strcmp(pay_config_rows[i].key, key) == 0) return &pay_config_rows[i];
+        if (strcmp(pay_config_rows[i].section, section) == 0 && strcmp(pay_config_rows[i].key, key) == 0)
+            return &pay_config_rows[i];
     }
     return NULL;
 }
 
-static bool store_integer(const struct pay_config_row *row, int64_t *ret_number, const char *value, char *ret_message, size_t message_size) {
+static bool store_integer(const struct pay_config_row *row, int64_t *ret_number, const char *value, char *ret_message,
+                          size_t message_size) {
     char *end = NULL;
     errno = 0;
     long long number = strtoll(value, &end, 10);
@@ -98,8 +102,11 @@ static bool store_integer(const struct pay_config_row *row, int64_t *ret_number,
 }
 
 static bool store_boolean(bool *ret_flag, const char *value, char *ret_message, size_t message_size) {
-    static const struct { const char *word; bool flag; } words[] = {
-        {"true", true}, {"yes", true}, {"on", true}, {"1", true}, {"false", false}, {"no", false}, {"off", false}, {"0", false}};
+    static const struct {
+        const char *word;
+        bool flag;
+    } words[] = {{"true", true},   {"yes", true}, {"on", true},   {"1", true},
+                 {"false", false}, {"no", false}, {"off", false}, {"0", false}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strcasecmp(value, words[i].word) != 0) continue;
         *ret_flag = words[i].flag;
@@ -123,14 +130,16 @@ static bool check_text(const struct pay_config_row *row, const char *value, char
     } else if (row->type == PAY_CONFIG_NAME && !is_kafka_name(value)) {
         snprintf(ret_message, message_size, "isn't a name that Kafka takes; use letters, digits, '.', '_' and '-'");
     } else if (row->type == PAY_CONFIG_ADDRESS && !pay_address_split(value, host, sizeof host, &port)) {
-        snprintf(ret_message, message_size, "isn't an address; write host:port, for example 127.0.0.1:8080 or [::1]:8080");
+        snprintf(ret_message, message_size,
+                 "isn't an address; write host:port, for example 127.0.0.1:8080 or [::1]:8080");
     } else {
         return true;
     }
     return false;
 }
 
-bool pay_config_row_store(const struct pay_config_row *row, struct pay_config *config, const char *value, char *ret_message, size_t message_size) {
+bool pay_config_row_store(const struct pay_config_row *row, struct pay_config *config, const char *value,
+                          char *ret_message, size_t message_size) {
     void *field = (char *)config + row->offset;
     switch (row->type) {
     case PAY_CONFIG_INTEGER: return store_integer(row, field, value, ret_message, message_size);
@@ -158,11 +167,14 @@ static void hide_secret(const char *value, char *ret_text, size_t size) {
         if (*c == '@') at = c;
     }
     const char *colon = at != NULL ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
-    if (colon == NULL) snprintf(ret_text, size, "%s", value);
-    else snprintf(ret_text, size, "%.*s:***%s", (int)(colon - value), value, at);
+    if (colon == NULL)
+        snprintf(ret_text, size, "%s", value);
+    else
+        snprintf(ret_text, size, "%.*s:***%s", (int)(colon - value), value, at);
 }
 
-void pay_config_row_text(const struct pay_config_row *row, const struct pay_config *config, bool hide, char *ret_text, size_t size) {
+void pay_config_row_text(const struct pay_config_row *row, const struct pay_config *config, bool hide, char *ret_text,
+                         size_t size) {
     const void *field = (const char *)config + row->offset;
     switch (row->type) {
     case PAY_CONFIG_INTEGER: snprintf(ret_text, size, "%" PRId64, *(const int64_t *)field); break;
@@ -170,8 +182,10 @@ void pay_config_row_text(const struct pay_config_row *row, const struct pay_conf
     case PAY_CONFIG_TEXT:
     case PAY_CONFIG_NAME:
     case PAY_CONFIG_ADDRESS:
-        if (row->secret && hide) hide_secret(field, ret_text, size);
-        else snprintf(ret_text, size, "%s", (const char *)field);
+        if (row->secret && hide)
+            hide_secret(field, ret_text, size);
+        else
+            snprintf(ret_text, size, "%s", (const char *)field);
         break;
     }
 }

@@ -16,7 +16,8 @@ void pay_config_print(const struct pay_config *config, FILE *out) {
     for (uint32_t i = 0; i < config->kafka_count; i++) {
         const struct pay_setting *setting = &config->kafka[i];
         const struct pay_kafka_setting *known = pay_kafka_settings_find(setting->name, NULL, 0);
-        fprintf(out, "%s = %s ; %s\n", setting->name, known != NULL && known->secret ? "***" : setting->value, source_words[setting->source]);
+        fprintf(out, "%s = %s ; %s\n", setting->name, known != NULL && known->secret ? "***" : setting->value,
+                source_words[setting->source]);
     }
     for (size_t i = 0; i < pay_config_row_count; i++) {
         const struct pay_config_row *row = &pay_config_rows[i];
@@ -27,9 +28,12 @@ void pay_config_print(const struct pay_config *config, FILE *out) {
 }
 
 static void print_rule(const struct pay_config_row *row, FILE *out) {
-    if (row->type == PAY_CONFIG_INTEGER) fprintf(out, "%" PRId64 " to %" PRId64 ", ", row->least, row->most);
-    else if (row->type == PAY_CONFIG_BOOLEAN) fprintf(out, "true or false, ");
-    else if (row->type == PAY_CONFIG_ADDRESS) fprintf(out, "host:port, ");
+    if (row->type == PAY_CONFIG_INTEGER)
+        fprintf(out, "%" PRId64 " to %" PRId64 ", ", row->least, row->most);
+    else if (row->type == PAY_CONFIG_BOOLEAN)
+        fprintf(out, "true or false, ");
+    else if (row->type == PAY_CONFIG_ADDRESS)
+        fprintf(out, "host:port, ");
     fprintf(out, "default %s", row->initial);
 }
 
@@ -45,14 +49,16 @@ void pay_config_help(FILE *out) {
         print_rule(row, out);
         fprintf(out, ")\n  %-22s %s\n", "", variable);
     }
-    fprintf(out, "\n[kafka] passes through to librdkafka, as PAYBUF_KAFKA_... too (PAYBUF_KAFKA_BOOTSTRAP for bootstrap.servers)\n");
+    fprintf(out, "\n[kafka] passes through to librdkafka, as PAYBUF_KAFKA_... too (PAYBUF_KAFKA_BOOTSTRAP for "
+                 "bootstrap.servers)\n");
     size_t count;
     const struct pay_kafka_setting *settings = pay_kafka_settings(&count);
     for (size_t i = 0; i < count; i++) fprintf(out, "  %-40s %s\n", settings[i].name, settings[i].help);
 }
 
 static void sample_kafka(FILE *out) {
-    fprintf(out, "[kafka]\n# Passed through to librdkafka; --help lists what may stand here.\nbootstrap.servers = 127.0.0.1:9092\n"
+    fprintf(out, "[kafka]\n# Passed through to librdkafka; --help lists what may stand here.\nbootstrap.servers = "
+                 "127.0.0.1:9092\n"
                  "# security.protocol = sasl_ssl\n# sasl.mechanisms = SCRAM-SHA-512\n# sasl.username = paybuf\n"
                  "# sasl.password: better in the environment, as PAYBUF_KAFKA_SASL_PASSWORD\n");
 }
@@ -63,7 +69,8 @@ void pay_config_sample(FILE *out, const char *section_or_null) {
     for (size_t i = 0; i < pay_config_row_count; i++) {
         const struct pay_config_row *row = &pay_config_rows[i];
         if (section_or_null != NULL && strcmp(section_or_null, row->section) != 0) continue;
-        if (strcmp(section, row->section) != 0) fprintf(out, "%s[%s]\n", section_or_null == NULL ? "\n" : "", section = row->section);
+        if (strcmp(section, row->section) != 0)
+            fprintf(out, "%s[%s]\n", section_or_null == NULL ? "\n" : "", section = row->section);
         fprintf(out, "# %s\n# %s = %s\n", row->help, row->key, row->initial);
     }
 }

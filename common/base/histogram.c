@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define STEP_BITS 5                     /* log2 of PAY_HISTOGRAM_STEPS */
+#define STEP_BITS 5 /* log2 of PAY_HISTOGRAM_STEPS */
 
 /* A value of b bits (b > 6) keeps its top 6: which power of two, and which of the 32 steps within it. */
 static uint32_t bucket_of(uint64_t value) {
@@ -39,9 +39,7 @@ void pay_histogram_merge(struct pay_histogram *into, const struct pay_histogram 
     if (from->max > into->max) into->max = from->max;
 }
 
-void pay_histogram_reset(struct pay_histogram *histogram) {
-    memset(histogram, 0, sizeof *histogram);
-}
+void pay_histogram_reset(struct pay_histogram *histogram) { memset(histogram, 0, sizeof *histogram); }
 
 uint64_t pay_histogram_quantile(const struct pay_histogram *histogram, double fraction) {
     if (histogram->count == 0) return 0;

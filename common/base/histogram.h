@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-#define PAY_HISTOGRAM_STEPS 32          /* buckets per power of two */
-#define PAY_HISTOGRAM_BITS 40           /* 2^40 us are 12 days */
+#define PAY_HISTOGRAM_STEPS 32 /* buckets per power of two */
+#define PAY_HISTOGRAM_BITS 40  /* 2^40 us are 12 days */
 #define PAY_HISTOGRAM_BUCKETS ((PAY_HISTOGRAM_BITS - 5 + 1) * PAY_HISTOGRAM_STEPS)
 
 struct pay_histogram {
@@ -21,7 +21,8 @@ struct pay_histogram {
     uint64_t buckets[PAY_HISTOGRAM_BUCKETS];
 };
 
-void pay_histogram_record(struct pay_histogram *histogram, int64_t value);      /* negative counts as 0 (a clock went back) */
+void pay_histogram_record(struct pay_histogram *histogram,
+                          int64_t value); /* negative counts as 0 (a clock went back) */
 void pay_histogram_merge(struct pay_histogram *into, const struct pay_histogram *from);
 void pay_histogram_reset(struct pay_histogram *histogram);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* clang-format off */
 static const struct pay_kafka_setting allowed[] = {
     {"bootstrap.servers", false, "brokers to ask first: host:port,host:port"},
     {"security.protocol", false, "plaintext, ssl, sasl_plaintext or sasl_ssl"},
@@ -78,6 +79,7 @@ static const struct { const char *name, *why; } refused[] = {
     {"client.id", "the programs name themselves"},
     {"group.id", "see [worker] group"},
 };
+/* clang-format on */
 
 const struct pay_kafka_setting *pay_kafka_settings(size_t *ret_count) {
     *ret_count = sizeof allowed / sizeof *allowed;
@@ -93,8 +95,10 @@ static void write_hint(const char *name, char *ret_hint, size_t hint_size) {
     struct pay_suggestion suggestion = {.word = name};
     for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) pay_suggestion_offer(&suggestion, allowed[i].name);
     const char *near = pay_suggestion_take(&suggestion);
-    if (near != NULL) snprintf(ret_hint, hint_size, "did you mean %s?", near);
-    else snprintf(ret_hint, hint_size, "only settings that can't break a promise are passed on; --help lists them");
+    if (near != NULL)
+        snprintf(ret_hint, hint_size, "did you mean %s?", near);
+    else
+        snprintf(ret_hint, hint_size, "only settings that can't break a promise are passed on; --help lists them");
 }
 
 const struct pay_kafka_setting *pay_kafka_settings_find(const char *name, char *ret_hint, size_t hint_size) {
@@ -109,7 +113,9 @@ void pay_kafka_settings_variable(const char *name, char *ret_variable, size_t si
     if (strcmp(name, "bootstrap.servers") == 0) name = "bootstrap";
     snprintf(ret_variable, size, "PAYBUF_KAFKA_%s", name);
     for (char *at = ret_variable; *at != '\0'; at++) {
-        if (*at >= 'a' && *at <= 'z') *at = (char)(*at - 'a' + 'A');
-        else if (*at == '.') *at = '_';
+        if (*at >= 'a' && *at <= 'z')
+            *at = (char)(*at - 'a' + 'A');
+        else if (*at == '.')
+            *at = '_';
     }
 }

@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 struct pay_kafka_setting {
-    const char *name;               /* as librdkafka spells it */
+    const char *name; /* as librdkafka spells it */
     bool secret;
     const char *help;
 };

@@ -16,15 +16,18 @@ static struct addrinfo *look_up(const char *address, char *ret_message, size_t m
     char host[128], port_text[8];
     uint16_t port;
     struct addrinfo *found = NULL;
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     if (!pay_address_split(address, host, sizeof host, &port)) {
-        snprintf(ret_message, message_size, "'%s' is no address to listen on; write host:port, for example 127.0.0.1:8080 or [::1]:8080", address);
+        snprintf(ret_message, message_size,
+                 "'%s' is no address to listen on; write host:port, for example 127.0.0.1:8080 or [::1]:8080", address);
         return NULL;
     }
     snprintf(port_text, sizeof port_text, "%u", port);
     int status = getaddrinfo(host, port_text, &hints, &found);
     if (status != 0) {
-        snprintf(ret_message, message_size, "can't listen on %s: '%s' isn't an address of this machine (%s)", address, host, gai_strerror(status));
+        snprintf(ret_message, message_size, "can't listen on %s: '%s' isn't an address of this machine (%s)", address,
+                 host, gai_strerror(status));
         return NULL;
     }
     return found;
@@ -84,7 +87,8 @@ bool pay_listen_is_loopback(const char *address) {
     char ignored[256];
     struct addrinfo *found = look_up(address, ignored, sizeof ignored);
     bool loopback = found != NULL;
-    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) loopback = loopback && is_loopback(at->ai_addr);
+    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next)
+        loopback = loopback && is_loopback(at->ai_addr);
     if (found != NULL) freeaddrinfo(found);
     return loopback;
 }

@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
-#define SITES 64                        /* call sites remembered at a time; a collision only means less limiting */
+#define SITES 64 /* call sites remembered at a time; a collision only means less limiting */
 #define SITE_WINDOW_MS 10000
-#define SITE_LINES_MAX 10               /* lines of one call site per window */
+#define SITE_LINES_MAX 10 /* lines of one call site per window */
 
 struct site {
-    const char *format;                 /* a call site's key: its format string */
+    const char *format; /* a call site's key: its format string */
     int64_t window_start_ms;
     uint32_t lines;
     uint32_t left_out;
@@ -66,7 +66,8 @@ static size_t write_prefix(char *line, size_t size, enum pay_log_level level) {
         char when[32];
         gmtime_r(&seconds, &utc);
         strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);
-        length = snprintf(line, size, "%s.%03dZ %s %s: ", when, (int)(now_us / 1000 % 1000), names[level], program_name);
+        length =
+            snprintf(line, size, "%s.%03dZ %s %s: ", when, (int)(now_us / 1000 % 1000), names[level], program_name);
     }
     return (size_t)length;
 }
@@ -89,11 +90,12 @@ void pay_log(enum pay_log_level level, const char *format, ...) {
     if (written < 0) return;
     size_t room = sizeof line - length - 64 - 1;
     length += (size_t)written < room ? (size_t)written : room;
-    if (left_out > 0) length += (size_t)snprintf(line + length, sizeof line - length - 1, " (and %u more like this)", left_out);
+    if (left_out > 0)
+        length += (size_t)snprintf(line + length, sizeof line - length - 1, " (and %u more like this)", left_out);
     for (size_t i = 0; i < length; i++) {
-        if ((unsigned char)line[i] < ' ') line[i] = ' ';        /* one event, one line, whatever a library's text holds */
+        if ((unsigned char)line[i] < ' ') line[i] = ' '; /* one event, one line, whatever a library's text holds */
     }
     line[length++] = '\n';
-    ssize_t ignored = write(STDERR_FILENO, line, length);       /* one write: lines of two threads never mix */
+    ssize_t ignored = write(STDERR_FILENO, line, length); /* one write: lines of two threads never mix */
     (void)ignored;
 }

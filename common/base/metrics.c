@@ -11,8 +11,10 @@ void pay_metrics_head(FILE *out, const char *name, const char *type, const char 
 }
 
 static void write_name(FILE *out, const char *name, const char *labels) {
-    if (labels != NULL) fprintf(out, "%s{%s} ", name, labels);
-    else fprintf(out, "%s ", name);
+    if (labels != NULL)
+        fprintf(out, "%s{%s} ", name, labels);
+    else
+        fprintf(out, "%s ", name);
 }
 
 void pay_metrics_value(FILE *out, const char *name, const char *labels, uint64_t value) {
@@ -37,9 +39,10 @@ void pay_metrics_gauge(FILE *out, const char *name, const char *help, double val
 
 void pay_metrics_histogram_us(FILE *out, const char *name, const char *help, const struct pay_histogram *histogram) {
     pay_metrics_head(out, name, "histogram", help);
-    for (uint32_t bits = 7; bits <= 26; bits++) {           /* 2^7 us = 0.128 ms ... 2^26 us = 67 s */
+    for (uint32_t bits = 7; bits <= 26; bits++) { /* 2^7 us = 0.128 ms ... 2^26 us = 67 s */
         uint64_t end_us = 1ull << bits;
-        fprintf(out, "%s_bucket{le=\"%.9g\"} %" PRIu64 "\n", name, (double)end_us / 1e6, pay_histogram_count_up_to(histogram, end_us - 1));
+        fprintf(out, "%s_bucket{le=\"%.9g\"} %" PRIu64 "\n", name, (double)end_us / 1e6,
+                pay_histogram_count_up_to(histogram, end_us - 1));
     }
     fprintf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, histogram->count);
     fprintf(out, "%s_sum %.9g\n", name, (double)histogram->sum / 1e6);
@@ -61,7 +64,7 @@ static uint64_t open_descriptors(void) {
     if (directory == NULL) return 0;
     while (readdir(directory) != NULL) count++;
     closedir(directory);
-    return count > 3 ? count - 3 : 0;                       /* ".", "..", and this directory itself */
+    return count > 3 ? count - 3 : 0; /* ".", "..", and this directory itself */
 }
 
 void pay_metrics_process(FILE *out) {
@@ -71,6 +74,7 @@ void pay_metrics_process(FILE *out) {
     if (getrusage(RUSAGE_SELF, &used) == 0) {
         pay_metrics_head(out, "process_cpu_seconds_total", "counter", "User and system time.");
         pay_metrics_decimal(out, "process_cpu_seconds_total", NULL,
-                            (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+                            (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                                (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
     }
 }

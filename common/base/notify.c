@@ -15,7 +15,7 @@ void pay_notify(const char *state) {
     size_t length = strlen(path);
     if (length < 2 || length >= sizeof address.sun_path) return;
     memcpy(address.sun_path, path, length);
-    if (path[0] == '@') address.sun_path[0] = '\0';     /* the abstract namespace */
+    if (path[0] == '@') address.sun_path[0] = '\0'; /* the abstract namespace */
 
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return;

@@ -6,6 +6,7 @@
 
 enum action { RUN, HELP, VERSION, PRINT_CONFIG, CHECK_CONFIG, SAMPLE_CONFIG };
 
+/* clang-format off */
 static const struct { const char *flag, *short_flag; enum action action; const char *help; } flags[] = {
     {"--help", "-h", HELP, "this text"},
     {"--version", "-V", VERSION, "versions of the program and of what it stands on"},
@@ -13,6 +14,7 @@ static const struct { const char *flag, *short_flag; enum action action; const c
     {"--check-config", NULL, CHECK_CONFIG, "0 when the settings are right, else 78 and what is wrong"},
     {"--sample-config", NULL, SAMPLE_CONFIG, "a commented configuration file"},
 };
+/* clang-format on */
 
 static void print_help(const struct pay_program *program) {
     printf("%s - %s\n\n%s\n", program->name, program->purpose, program->examples);
@@ -35,7 +37,9 @@ static int usage_error(const struct pay_program *program, const char *argument) 
 
 static bool read_flag(const char *argument, enum action *ret_action) {
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        if (strcmp(argument, flags[i].flag) != 0 && (flags[i].short_flag == NULL || strcmp(argument, flags[i].short_flag) != 0)) continue;
+        if (strcmp(argument, flags[i].flag) != 0 &&
+            (flags[i].short_flag == NULL || strcmp(argument, flags[i].short_flag) != 0))
+            continue;
         *ret_action = flags[i].action;
         return true;
     }
@@ -43,7 +47,8 @@ static bool read_flag(const char *argument, enum action *ret_action) {
 }
 
 /* Takes --config FILE and the flags; what is left must be --section.key=value. False: usage error, already said. */
-static bool read_arguments(const struct pay_program *program, int *argc, char **argv, const char **ret_path, enum action *ret_action) {
+static bool read_arguments(const struct pay_program *program, int *argc, char **argv, const char **ret_path,
+                           enum action *ret_action) {
     int kept = 1;
     for (int i = 1; i < *argc; i++) {
         if (strcmp(argv[i], "--config") == 0 || strcmp(argv[i], "-c") == 0) {
@@ -63,7 +68,8 @@ static bool read_arguments(const struct pay_program *program, int *argc, char **
     return true;
 }
 
-bool pay_options_load(const struct pay_program *program, int argc, char **argv, struct pay_config *config, enum pay_exit *ret_exit) {
+bool pay_options_load(const struct pay_program *program, int argc, char **argv, struct pay_config *config,
+                      enum pay_exit *ret_exit) {
     enum action action = RUN;
     const char *path = NULL;
     char message[1024];
@@ -85,7 +91,8 @@ bool pay_options_load(const struct pay_program *program, int argc, char **argv, 
     case CHECK_CONFIG: break;
     }
     bool right = pay_config_load(config, path, &argc, argv, message, sizeof message);
-    if (right && program->check != NULL && action != PRINT_CONFIG) right = program->check(config, message, sizeof message);
+    if (right && program->check != NULL && action != PRINT_CONFIG)
+        right = program->check(config, message, sizeof message);
     if (!right) {
         fprintf(stderr, "%s: %s\n", program->name, message);
         *ret_exit = PAY_EXIT_CONFIG;

@@ -19,37 +19,37 @@ struct pay_setting {
     enum pay_config_source source;
 };
 
-#define PAY_CONFIG_KEYS_MAX 48                      /* rows of the table in config_table.c */
+#define PAY_CONFIG_KEYS_MAX 48 /* rows of the table in config_table.c */
 
 struct pay_config {
-    struct pay_setting kafka[PAY_SETTINGS_MAX];     /* [kafka], among them bootstrap.servers (PAYBUF_KAFKA_BOOTSTRAP) */
+    struct pay_setting kafka[PAY_SETTINGS_MAX]; /* [kafka], among them bootstrap.servers (PAYBUF_KAFKA_BOOTSTRAP) */
     uint32_t kafka_count;
-    char request_topic[250];                        /* [topics] request, PAYBUF_REQUEST_TOPIC */
-    char reply_topic[250];                          /* [topics] reply, PAYBUF_REPLY_TOPIC */
-    char dead_letter_topic[250];                    /* [topics] dlq, PAYBUF_DLQ_TOPIC */
-    char database_url[1024];                        /* [database] url, PAYBUF_DATABASE_URL; secret (password) */
-    bool database_allow_unix_socket;                /* [database] allow_unix_socket */
-    bool database_allow_unsafe;                     /* [database] allow_unsafe: fsync or synchronous_commit off */
+    char request_topic[250];         /* [topics] request, PAYBUF_REQUEST_TOPIC */
+    char reply_topic[250];           /* [topics] reply, PAYBUF_REPLY_TOPIC */
+    char dead_letter_topic[250];     /* [topics] dlq, PAYBUF_DLQ_TOPIC */
+    char database_url[1024];         /* [database] url, PAYBUF_DATABASE_URL; secret (password) */
+    bool database_allow_unix_socket; /* [database] allow_unix_socket */
+    bool database_allow_unsafe;      /* [database] allow_unsafe: fsync or synchronous_commit off */
 
-    char producer_listen[128];                      /* [producer] listen, PAYBUF_PRODUCER_LISTEN */
-    char producer_admin[128];                       /* [producer] admin, PAYBUF_PRODUCER_ADMIN */
-    int64_t producer_request_timeout_ms;            /* [producer] request_timeout_ms: 504 after this long without an acknowledgement */
-    int64_t producer_stall_ms;                      /* [producer] stall_ms: no acknowledgement for this long while some are due: 503 up front */
-    int64_t producer_inflight_records_max;          /* [producer] inflight_records_max */
-    int64_t producer_inflight_bytes_max;            /* [producer] inflight_bytes_max */
-    int64_t producer_connections_max;               /* [producer] connections_max */
-    int64_t producer_linger_ms;                     /* [producer] linger_ms */
-    int64_t producer_drain_ms;                      /* [producer] drain_ms: SIGTERM's bound */
-    int64_t producer_log_generation;                /* [producer] log_generation, default 1 */
+    char producer_listen[128];             /* [producer] listen, PAYBUF_PRODUCER_LISTEN */
+    char producer_admin[128];              /* [producer] admin, PAYBUF_PRODUCER_ADMIN */
+    int64_t producer_request_timeout_ms;   /* [producer] request_timeout_ms: 504 after it */
+    int64_t producer_stall_ms;             /* [producer] stall_ms: so long without any acknowledgement: 503 */
+    int64_t producer_inflight_records_max; /* [producer] inflight_records_max */
+    int64_t producer_inflight_bytes_max;   /* [producer] inflight_bytes_max */
+    int64_t producer_connections_max;      /* [producer] connections_max */
+    int64_t producer_linger_ms;            /* [producer] linger_ms */
+    int64_t producer_drain_ms;             /* [producer] drain_ms: SIGTERM's bound */
+    int64_t producer_log_generation;       /* [producer] log_generation, default 1 */
 
-    char worker_admin[128];                         /* [worker] admin, PAYBUF_WORKER_ADMIN */
-    char worker_group[128];                         /* [worker] group, PAYBUF_WORKER_GROUP */
-    int64_t worker_batch_records_max;               /* [worker] batch_records_max, 1..2000 */
-    int64_t worker_linger_ms;                       /* [worker] linger_ms of the reply producers */
-    int64_t worker_drain_ms;                        /* [worker] drain_ms: SIGTERM's bound */
-    bool allow_unsafe_topics;                       /* [topics] allow_unsafe: go on although a precondition of PROMISES fails */
+    char worker_admin[128];           /* [worker] admin, PAYBUF_WORKER_ADMIN */
+    char worker_group[128];           /* [worker] group, PAYBUF_WORKER_GROUP */
+    int64_t worker_batch_records_max; /* [worker] batch_records_max, 1..2000 */
+    int64_t worker_linger_ms;         /* [worker] linger_ms of the reply producers */
+    int64_t worker_drain_ms;          /* [worker] drain_ms: SIGTERM's bound */
+    bool allow_unsafe_topics;         /* [topics] allow_unsafe: go on although a precondition of PROMISES fails */
 
-    enum pay_config_source sources[PAY_CONFIG_KEYS_MAX];    /* where each row's value came from, in the table's order */
+    enum pay_config_source sources[PAY_CONFIG_KEYS_MAX]; /* where each row's value came from, in the table's order */
 };
 
 #endif

@@ -31,14 +31,14 @@ void pay_signals_collect(void) {
             if (got < 0 && errno == EINTR) continue;
             return;
         }
-        if (came.ssi_signo == SIGHUP) reload_requested = true;
-        else stop_requested = true;
+        if (came.ssi_signo == SIGHUP)
+            reload_requested = true;
+        else
+            stop_requested = true;
     }
 }
 
-bool pay_signals_stop_requested(void) {
-    return stop_requested;
-}
+bool pay_signals_stop_requested(void) { return stop_requested; }
 
 bool pay_signals_take_reload(void) {
     bool taken = reload_requested;

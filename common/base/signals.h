@@ -12,7 +12,7 @@ int pay_signals_install(void);
 /* Reads what came. Cheap when nothing did. */
 void pay_signals_collect(void);
 bool pay_signals_stop_requested(void);
-bool pay_signals_take_reload(void);                 /* true once per SIGHUP */
+bool pay_signals_take_reload(void); /* true once per SIGHUP */
 
 /* sd_notify without libsystemd: READY=1, STOPPING=1, WATCHDOG=1, STATUS=...; a no-op without NOTIFY_SOCKET. */
 void pay_notify(const char *state);

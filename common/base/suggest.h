@@ -10,8 +10,8 @@ uint32_t pay_edit_distance(const char *a, const char *b);
 
 /* A running choice: offer every candidate, then ask. */
 struct pay_suggestion {
-    const char *word;               /* what was written */
-    const char *best;               /* the nearest so far, NULL at first */
+    const char *word; /* what was written */
+    const char *best; /* the nearest so far, NULL at first */
     uint32_t best_distance;
 };
 void pay_suggestion_offer(struct pay_suggestion *suggestion, const char *candidate);

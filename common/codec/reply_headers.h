@@ -12,12 +12,12 @@
 
 #include <stdbool.h>
 
-#define PAY_LEDGER_ID_TEXT_MAX 37       /* a uuid and a NUL */
+#define PAY_LEDGER_ID_TEXT_MAX 37 /* a uuid and a NUL */
 
 struct pay_reply_headers {
     int64_t source_offset;
     int64_t covers_from;
-    int64_t log_generation;             /* >= 1 */
+    int64_t log_generation; /* >= 1 */
     char ledger_id[PAY_LEDGER_ID_TEXT_MAX];
 };
 

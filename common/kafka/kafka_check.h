@@ -8,8 +8,8 @@
 
 #include "kafka/kafka_admin.h"
 
-#define PAY_KAFKA_MESSAGE_BYTES_MAX 1048576         /* of requests and replies: PITFALLS, at most 1 MiB */
-#define PAY_KAFKA_DEAD_LETTER_BYTES_MAX 1179648     /* a whole request with its headers renamed fits: 128 KiB more */
+#define PAY_KAFKA_MESSAGE_BYTES_MAX 1048576     /* of requests and replies: PITFALLS, at most 1 MiB */
+#define PAY_KAFKA_DEAD_LETTER_BYTES_MAX 1179648 /* a whole request with its headers renamed fits: 128 KiB more */
 #define PAY_KAFKA_CHECKS_MAX 40
 
 struct pay_kafka_topic_names {
@@ -19,12 +19,12 @@ struct pay_kafka_topic_names {
 };
 
 struct pay_kafka_check {
-    char name[PAY_TOPIC_MAX + 48];      /* "pay.requests message.timestamp.type" */
+    char name[PAY_TOPIC_MAX + 48]; /* "pay.requests message.timestamp.type" */
     bool ok;
-    bool warning;                       /* not ok, but the protocol holds without it (one broker, short retention) */
+    bool warning; /* not ok, but the protocol holds without it (one broker, short retention) */
     char found[64];
     char wanted[64];
-    char fix[448];                      /* a command or a sentence; "" when ok */
+    char fix[448]; /* a command or a sentence; "" when ok */
 };
 
 struct pay_kafka_report_card {
@@ -36,8 +36,8 @@ struct pay_kafka_report_card {
 };
 
 /* OK: everything was looked at, whatever was found. AGAIN, REFUSE: the cluster couldn't be asked. */
-enum pay_move pay_kafka_check_all(struct pay_kafka_admin *admin, const struct pay_kafka_topic_names *names, int64_t timeout_ms,
-                                  struct pay_kafka_report_card *ret_card, struct pay_error *error);
+enum pay_move pay_kafka_check_all(struct pay_kafka_admin *admin, const struct pay_kafka_topic_names *names,
+                                  int64_t timeout_ms, struct pay_kafka_report_card *ret_card, struct pay_error *error);
 
 /* How many are neither ok nor a mere warning; `error` (REFUSE) names them all when there are any. */
 uint32_t pay_kafka_check_failures(const struct pay_kafka_report_card *card, struct pay_error *error);
@@ -45,7 +45,8 @@ uint32_t pay_kafka_check_failures(const struct pay_kafka_report_card *card, stru
 enum pay_kafka_topic_role { PAY_KAFKA_REQUESTS, PAY_KAFKA_REPLIES, PAY_KAFKA_DEAD_LETTERS };
 
 /* Creates a topic that passes the checks; *ret_created = false when it is there already. `replicas` -1: as many as wanted and possible. */
-enum pay_move pay_kafka_create_topic(struct pay_kafka_admin *admin, enum pay_kafka_topic_role role, const char *name, int32_t partitions,
-                                     int32_t replicas, int64_t timeout_ms, bool *ret_created, struct pay_error *error);
+enum pay_move pay_kafka_create_topic(struct pay_kafka_admin *admin, enum pay_kafka_topic_role role, const char *name,
+                                     int32_t partitions, int32_t replicas, int64_t timeout_ms, bool *ret_created,
+                                     struct pay_error *error);
 
 #endif

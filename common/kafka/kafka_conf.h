@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PAY_KAFKA_CLIENT_ID_MAX 32      /* longer ones hit librdkafka#4689 */
+#define PAY_KAFKA_CLIENT_ID_MAX 32 /* longer ones hit librdkafka#4689 */
 
 /* A line of librdkafka's own log; `level` is syslog's (3 error .. 7 debug). */
 typedef void (*pay_kafka_log_fn)(void *argument, int level, const char *facility, const char *text);
@@ -24,8 +24,8 @@ typedef void (*pay_kafka_log_fn)(void *argument, int level, const char *facility
 struct pay_kafka_options {
     const struct pay_setting *settings; /* [kafka], among them bootstrap.servers */
     uint32_t setting_count;
-    const char *client_id;              /* at most PAY_KAFKA_CLIENT_ID_MAX characters */
-    pay_kafka_log_fn log;               /* NULL: librdkafka's lines are dropped */
+    const char *client_id; /* at most PAY_KAFKA_CLIENT_ID_MAX characters */
+    pay_kafka_log_fn log;  /* NULL: librdkafka's lines are dropped */
     void *log_argument;
 };
 

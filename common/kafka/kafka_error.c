@@ -3,11 +3,9 @@
 
 #include <stdio.h>
 
-enum pay_move pay_kafka_move(rd_kafka_resp_err_t code)
-{
+enum pay_move pay_kafka_move(rd_kafka_resp_err_t code) {
     switch (code) {
-    case RD_KAFKA_RESP_ERR_NO_ERROR:
-        return PAY_OK;
+    case RD_KAFKA_RESP_ERR_NO_ERROR: return PAY_OK;
 
     /* Not reachable, or without a leader just now: it comes back by itself. */
     case RD_KAFKA_RESP_ERR__TRANSPORT:
@@ -33,14 +31,12 @@ enum pay_move pay_kafka_move(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
     case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
     case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
-        return PAY_AGAIN;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH: return PAY_AGAIN;
 
     /* The data is at fault. */
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-        return PAY_SPLIT;
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD: return PAY_SPLIT;
 
     /* Rights, certificates, versions: a person must change something. */
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
@@ -59,23 +55,18 @@ enum pay_move pay_kafka_move(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_INVALID_CONFIG:
     case RD_KAFKA_RESP_ERR_INVALID_PARTITIONS:
     case RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR:
-    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
-        return PAY_REFUSE;
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION: return PAY_REFUSE;
 
-    default:
-        return PAY_SESSION_OVER;        /* a state I don't understand is never guessed at */
+    default: return PAY_SESSION_OVER; /* a state I don't understand is never guessed at */
     }
 }
 
-void pay_kafka_code(char code[32], rd_kafka_resp_err_t err)
-{
-    snprintf(code, 32, "%s", rd_kafka_err2name(err));
-}
+void pay_kafka_code(char code[32], rd_kafka_resp_err_t err) { snprintf(code, 32, "%s", rd_kafka_err2name(err)); }
 
-enum pay_move pay_kafka_fail(struct pay_error *error, rd_kafka_resp_err_t code, const char *what, const char *detail)
-{
+enum pay_move pay_kafka_fail(struct pay_error *error, rd_kafka_resp_err_t code, const char *what, const char *detail) {
     error->move = pay_kafka_move(code);
     pay_kafka_code(error->code, code);
-    snprintf(error->text, sizeof error->text, "%s: %s", what, detail != NULL && detail[0] != '\0' ? detail : rd_kafka_err2str(code));
+    snprintf(error->text, sizeof error->text, "%s: %s", what,
+             detail != NULL && detail[0] != '\0' ? detail : rd_kafka_err2str(code));
     return error->move;
 }

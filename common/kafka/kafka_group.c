@@ -12,14 +12,13 @@
 struct pay_kafka_group {
     struct pay_kafka_handle *handle;
     char topic[PAY_TOPIC_MAX + 1];
-    int32_t *partitions;                    /* mine, as the group said last */
+    int32_t *partitions; /* mine, as the group said last */
     uint32_t partition_count;
     enum pay_kafka_group_event_kind pending; /* a rebalance that next() hasn't told yet */
-    bool revoking;                          /* confirm_revoked is due */
+    bool revoking;                           /* confirm_revoked is due */
 };
 
-static enum pay_move subscribe(struct pay_kafka_group *group, struct pay_error *error)
-{
+static enum pay_move subscribe(struct pay_kafka_group *group, struct pay_error *error) {
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, group->topic, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(group->handle->rk, topics);
@@ -27,26 +26,27 @@ static enum pay_move subscribe(struct pay_kafka_group *group, struct pay_error *
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? PAY_OK : pay_kafka_fail(error, code, "joining the group", NULL);
 }
 
-enum pay_move pay_kafka_group_open(const struct pay_kafka_group_options *options, struct pay_kafka_group **ret_group, struct pay_error *error)
-{
+enum pay_move pay_kafka_group_open(const struct pay_kafka_group_options *options, struct pay_kafka_group **ret_group,
+                                   struct pay_error *error) {
     const struct pay_kafka_fixed fixed[] = {
-        { "group.id", options->group, false },
-        { "partition.assignment.strategy", "range", false },
-        { "session.timeout.ms", "10000", false },
-        { "heartbeat.interval.ms", "1000", false },           /* the heartbeat's answer is how a member hears of a rebalance */
-        { "enable.auto.commit", "false", false },
-        { "enable.auto.offset.store", "false", false },
+        {"group.id", options->group, false},
+        {"partition.assignment.strategy", "range", false},
+        {"session.timeout.ms", "10000", false},
+        {"heartbeat.interval.ms", "1000", false}, /* the heartbeat's answer is how a member hears of a rebalance */
+        {"enable.auto.commit", "false", false},
+        {"enable.auto.offset.store", "false", false},
         /* It never fetches: paused as soon as assigned, at the log's end, and what slips through is dropped. */
-        { "auto.offset.reset", "latest", false },
-        { "queued.min.messages", "1", false },
-        { "queued.max.messages.kbytes", "64", false },
-        { "fetch.message.max.bytes", "1024", false },
-        { NULL, NULL, false },
+        {"auto.offset.reset", "latest", false},
+        {"queued.min.messages", "1", false},
+        {"queued.max.messages.kbytes", "64", false},
+        {"fetch.message.max.bytes", "1024", false},
+        {NULL, NULL, false},
     };
     struct pay_kafka_group *group = calloc(1, sizeof *group);
     assert(group != NULL);
     snprintf(group->topic, sizeof group->topic, "%s", options->topic);
-    enum pay_move move = pay_kafka_handle_open(&options->kafka, PAY_KAFKA_CONSUMER, fixed, RD_KAFKA_EVENT_REBALANCE, &group->handle, error);
+    enum pay_move move = pay_kafka_handle_open(&options->kafka, PAY_KAFKA_CONSUMER, fixed, RD_KAFKA_EVENT_REBALANCE,
+                                               &group->handle, error);
     if (move != PAY_OK) {
         free(group);
         return move;
@@ -60,15 +60,15 @@ enum pay_move pay_kafka_group_open(const struct pay_kafka_group_options *options
     return PAY_OK;
 }
 
-static void assigned(struct pay_kafka_group *group, const rd_kafka_topic_partition_list_t *list)
-{
+static void assigned(struct pay_kafka_group *group, const rd_kafka_topic_partition_list_t *list) {
     uint32_t count = (uint32_t)list->cnt;
     rd_kafka_topic_partition_list_t *at_end = rd_kafka_topic_partition_list_new(list->cnt);
     free(group->partitions);
     group->partitions = calloc(count + 1u, sizeof *group->partitions);
     assert(group->partitions != NULL);
     for (uint32_t i = 0; i < count; i++) {
-        rd_kafka_topic_partition_list_add(at_end, list->elems[i].topic, list->elems[i].partition)->offset = RD_KAFKA_OFFSET_END;
+        rd_kafka_topic_partition_list_add(at_end, list->elems[i].topic, list->elems[i].partition)->offset =
+            RD_KAFKA_OFFSET_END;
         group->partitions[i] = list->elems[i].partition;
     }
     group->partition_count = count;
@@ -78,8 +78,7 @@ static void assigned(struct pay_kafka_group *group, const rd_kafka_topic_partiti
     group->pending = PAY_KAFKA_GROUP_ASSIGNED;
 }
 
-static void rebalance(struct pay_kafka_group *group, rd_kafka_event_t *event)
-{
+static void rebalance(struct pay_kafka_group *group, rd_kafka_event_t *event) {
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         assigned(group, rd_kafka_event_topic_partition_list(event));
         return;
@@ -90,26 +89,22 @@ static void rebalance(struct pay_kafka_group *group, rd_kafka_event_t *event)
 }
 
 /* Takes events until a rebalance is pending or nothing is left. */
-static void poll_group(struct pay_kafka_group *group)
-{
+static void poll_group(struct pay_kafka_group *group) {
     bool drained = false;
     while (group->pending == PAY_KAFKA_GROUP_NOTHING) {
         rd_kafka_event_t *event = pay_kafka_handle_poll(group->handle, 0);
-        if (event == NULL && drained)
-            return;
+        if (event == NULL && drained) return;
         if (event == NULL) {
             pay_kafka_handle_drain(group->handle);
             drained = true;
             continue;
         }
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
-            rebalance(group, event);
-        rd_kafka_event_destroy(event);      /* a record or a partition's error: not this handle's business */
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) rebalance(group, event);
+        rd_kafka_event_destroy(event); /* a record or a partition's error: not this handle's business */
     }
 }
 
-void pay_kafka_group_next(struct pay_kafka_group *group, struct pay_kafka_group_event *ret_event)
-{
+void pay_kafka_group_next(struct pay_kafka_group *group, struct pay_kafka_group_event *ret_event) {
     poll_group(group);
     ret_event->kind = group->pending;
     ret_event->partitions = group->partitions;
@@ -122,43 +117,33 @@ void pay_kafka_group_next(struct pay_kafka_group *group, struct pay_kafka_group_
     }
 }
 
-void pay_kafka_group_confirm_revoked(struct pay_kafka_group *group)
-{
-    if (!group->revoking)
-        return;
+void pay_kafka_group_confirm_revoked(struct pay_kafka_group *group) {
+    if (!group->revoking) return;
     group->revoking = false;
     group->partition_count = 0;
     rd_kafka_assign(group->handle->rk, NULL);
 }
 
-bool pay_kafka_group_has(struct pay_kafka_group *group, int32_t partition)
-{
+bool pay_kafka_group_has(struct pay_kafka_group *group, int32_t partition) {
     poll_group(group);
-    if (group->revoking)
-        return false;
+    if (group->revoking) return false;
     for (uint32_t i = 0; i < group->partition_count; i++) {
-        if (group->partitions[i] == partition)
-            return true;
+        if (group->partitions[i] == partition) return true;
     }
     return false;
 }
 
-void pay_kafka_group_commit(struct pay_kafka_group *group, int32_t partition, int64_t offset)
-{
+void pay_kafka_group_commit(struct pay_kafka_group *group, int32_t partition, int64_t offset) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, group->topic, partition)->offset = offset;
     rd_kafka_commit(group->handle->rk, list, 1);
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-int pay_kafka_group_descriptor(const struct pay_kafka_group *group)
-{
-    return group->handle->wake_fd;
-}
+int pay_kafka_group_descriptor(const struct pay_kafka_group *group) { return group->handle->wake_fd; }
 
 /* True when the group was left within the time. */
-static bool leave(struct pay_kafka_group *group, int64_t timeout_ms)
-{
+static bool leave(struct pay_kafka_group *group, int64_t timeout_ms) {
     int64_t until = pay_clock_ms() + timeout_ms;
     rd_kafka_error_t *why = rd_kafka_consumer_close_queue(group->handle->rk, group->handle->queue);
     if (why != NULL) {
@@ -166,25 +151,19 @@ static bool leave(struct pay_kafka_group *group, int64_t timeout_ms)
         return false;
     }
     while (!rd_kafka_consumer_closed(group->handle->rk)) {
-        if (pay_clock_ms() >= until)
-            return false;
+        if (pay_clock_ms() >= until) return false;
         rd_kafka_event_t *event = pay_kafka_handle_poll(group->handle, 20);
-        if (event == NULL)
-            continue;
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
-            rd_kafka_assign(group->handle->rk, NULL);
+        if (event == NULL) continue;
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) rd_kafka_assign(group->handle->rk, NULL);
         rd_kafka_event_destroy(event);
     }
     return true;
 }
 
-void pay_kafka_group_close(struct pay_kafka_group *group, int64_t timeout_ms)
-{
-    if (group == NULL)
-        return;
+void pay_kafka_group_close(struct pay_kafka_group *group, int64_t timeout_ms) {
+    if (group == NULL) return;
     pay_kafka_group_confirm_revoked(group);
-    if (timeout_ms > 0)
-        leave(group, timeout_ms);
+    if (timeout_ms > 0) leave(group, timeout_ms);
     pay_kafka_handle_release(group->handle);
     free(group->partitions);
     free(group);

@@ -27,9 +27,9 @@ struct pay_kafka_group_options {
 
 enum pay_kafka_group_event_kind {
     PAY_KAFKA_GROUP_NOTHING,
-    PAY_KAFKA_GROUP_ASSIGNED,           /* exactly these partitions */
-    PAY_KAFKA_GROUP_REVOKED,            /* all of these go; the others wait for confirm_revoked */
-    PAY_KAFKA_GROUP_LOST,               /* they are gone already; confirm_revoked all the same */
+    PAY_KAFKA_GROUP_ASSIGNED, /* exactly these partitions */
+    PAY_KAFKA_GROUP_REVOKED,  /* all of these go; the others wait for confirm_revoked */
+    PAY_KAFKA_GROUP_LOST,     /* they are gone already; confirm_revoked all the same */
     PAY_KAFKA_GROUP_TROUBLE
 };
 
@@ -37,10 +37,11 @@ struct pay_kafka_group_event {
     enum pay_kafka_group_event_kind kind;
     const int32_t *partitions;
     uint32_t partition_count;
-    struct pay_error error;             /* TROUBLE */
+    struct pay_error error; /* TROUBLE */
 };
 
-enum pay_move pay_kafka_group_open(const struct pay_kafka_group_options *options, struct pay_kafka_group **ret_group, struct pay_error *error);
+enum pay_move pay_kafka_group_open(const struct pay_kafka_group_options *options, struct pay_kafka_group **ret_group,
+                                   struct pay_error *error);
 
 void pay_kafka_group_next(struct pay_kafka_group *group, struct pay_kafka_group_event *ret_event);
 void pay_kafka_group_confirm_revoked(struct pay_kafka_group *group);

@@ -9,18 +9,17 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static rd_kafka_queue_t *queue_of(rd_kafka_t *rk, enum pay_kafka_role role)
-{
-    if (role == PAY_KAFKA_PRODUCER)
-        return rd_kafka_queue_get_main(rk);
-    rd_kafka_poll_set_consumer(rk);     /* everything to one queue */
+static rd_kafka_queue_t *queue_of(rd_kafka_t *rk, enum pay_kafka_role role) {
+    if (role == PAY_KAFKA_PRODUCER) return rd_kafka_queue_get_main(rk);
+    rd_kafka_poll_set_consumer(rk); /* everything to one queue */
     return rd_kafka_queue_get_consumer(rk);
 }
 
-static enum pay_move start(struct pay_kafka_handle *handle, enum pay_kafka_role role, rd_kafka_conf_t *conf, struct pay_error *error)
-{
+static enum pay_move start(struct pay_kafka_handle *handle, enum pay_kafka_role role, rd_kafka_conf_t *conf,
+                           struct pay_error *error) {
     char why[PAY_KAFKA_ERRSTR_MAX];
-    handle->rk = rd_kafka_new(role == PAY_KAFKA_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    handle->rk =
+        rd_kafka_new(role == PAY_KAFKA_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, why, sizeof why);
     if (handle->rk == NULL) {
         rd_kafka_conf_destroy(conf);
         return pay_kafka_fail(error, RD_KAFKA_RESP_ERR__INVALID_ARG, "[kafka] the settings don't make a client", why);
@@ -29,19 +28,20 @@ static enum pay_move start(struct pay_kafka_handle *handle, enum pay_kafka_role 
     rd_kafka_set_log_queue(handle->rk, handle->queue);
     const uint64_t one = 1;
     rd_kafka_queue_io_event_enable(handle->queue, handle->wake_fd, &one, sizeof one);
-    (void)!write(handle->wake_fd, &one, sizeof one);       /* what came before (log lines) made the queue not empty without a wake-up */
+    (void)!write(handle->wake_fd, &one,
+                 sizeof one); /* what came before (log lines) made the queue not empty without a wake-up */
     return PAY_OK;
 }
 
-enum pay_move pay_kafka_handle_open(const struct pay_kafka_options *options, enum pay_kafka_role role, const struct pay_kafka_fixed *fixed,
-                                    int events, struct pay_kafka_handle **ret_handle, struct pay_error *error)
-{
+enum pay_move pay_kafka_handle_open(const struct pay_kafka_options *options, enum pay_kafka_role role,
+                                    const struct pay_kafka_fixed *fixed, int events,
+                                    struct pay_kafka_handle **ret_handle, struct pay_error *error) {
     if (!pay_kafka_reaper_has_room())
-        return pay_kafka_fail(error, RD_KAFKA_RESP_ERR__TIMED_OUT, "kafka", "too many old connections are still closing; waiting for them");
+        return pay_kafka_fail(error, RD_KAFKA_RESP_ERR__TIMED_OUT, "kafka",
+                              "too many old connections are still closing; waiting for them");
     rd_kafka_conf_t *conf = NULL;
     enum pay_move move = pay_kafka_conf_new(options, role, fixed, &conf, error);
-    if (move != PAY_OK)
-        return move;
+    if (move != PAY_OK) return move;
     rd_kafka_conf_set_events(conf, events | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
     struct pay_kafka_handle *handle = calloc(1, sizeof *handle);
     assert(handle != NULL);
@@ -63,10 +63,8 @@ enum pay_move pay_kafka_handle_open(const struct pay_kafka_options *options, enu
     return PAY_OK;
 }
 
-void pay_kafka_handle_release(struct pay_kafka_handle *handle)
-{
-    if (handle == NULL)
-        return;
+void pay_kafka_handle_release(struct pay_kafka_handle *handle) {
+    if (handle == NULL) return;
     /* First disable, then close: a late wake-up must never be written to a descriptor that meanwhile is somebody else's connection. */
     rd_kafka_queue_io_event_enable(handle->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(handle->queue);
@@ -76,8 +74,7 @@ void pay_kafka_handle_release(struct pay_kafka_handle *handle)
     pay_kafka_reap(handle);
 }
 
-static void take_log(const struct pay_kafka_handle *handle, rd_kafka_event_t *event)
-{
+static void take_log(const struct pay_kafka_handle *handle, rd_kafka_event_t *event) {
     const char *facility = NULL;
     const char *text = NULL;
     int level = 0;
@@ -86,8 +83,7 @@ static void take_log(const struct pay_kafka_handle *handle, rd_kafka_event_t *ev
 }
 
 /* True when the error is about the whole handle; it is kept for take_trouble then. */
-static bool take_error(struct pay_kafka_handle *handle, rd_kafka_event_t *event)
-{
+static bool take_error(struct pay_kafka_handle *handle, rd_kafka_event_t *event) {
     rd_kafka_topic_partition_t *place = rd_kafka_event_topic_partition(event);
     if (place != NULL) {
         rd_kafka_topic_partition_destroy(place);
@@ -102,35 +98,28 @@ static bool take_error(struct pay_kafka_handle *handle, rd_kafka_event_t *event)
         why = code != RD_KAFKA_RESP_ERR_NO_ERROR ? fatal_why : why;
     }
     pay_kafka_fail(&handle->trouble, code, "kafka", why);
-    if (handle->fatal)
-        handle->trouble.move = PAY_SESSION_OVER;
+    if (handle->fatal) handle->trouble.move = PAY_SESSION_OVER;
     handle->has_trouble = true;
     return true;
 }
 
-rd_kafka_event_t *pay_kafka_handle_poll(struct pay_kafka_handle *handle, int timeout_ms)
-{
+rd_kafka_event_t *pay_kafka_handle_poll(struct pay_kafka_handle *handle, int timeout_ms) {
     rd_kafka_event_t *event;
     while ((event = rd_kafka_queue_poll(handle->queue, timeout_ms)) != NULL) {
         switch (rd_kafka_event_type(event)) {
-        case RD_KAFKA_EVENT_LOG:
-            take_log(handle, event);
-            break;
+        case RD_KAFKA_EVENT_LOG: take_log(handle, event); break;
         case RD_KAFKA_EVENT_ERROR:
-            if (!take_error(handle, event))
-                return event;
+            if (!take_error(handle, event)) return event;
             break;
-        default:
-            return event;
+        default: return event;
         }
         rd_kafka_event_destroy(event);
-        timeout_ms = 0;                 /* a log line doesn't make the caller wait twice */
+        timeout_ms = 0; /* a log line doesn't make the caller wait twice */
     }
     return NULL;
 }
 
-void pay_kafka_handle_drain(const struct pay_kafka_handle *handle)
-{
+void pay_kafka_handle_drain(const struct pay_kafka_handle *handle) {
     uint64_t count;
-    (void)!read(handle->wake_fd, &count, sizeof count);    /* EAGAIN when nothing woke us */
+    (void)!read(handle->wake_fd, &count, sizeof count); /* EAGAIN when nothing woke us */
 }

@@ -12,11 +12,11 @@
 
 struct pay_kafka_handle {
     rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;            /* everything of this handle comes here */
-    int wake_fd;                        /* eventfd, readable when the queue went from empty to not empty */
+    rd_kafka_queue_t *queue; /* everything of this handle comes here */
+    int wake_fd;             /* eventfd, readable when the queue went from empty to not empty */
     pay_kafka_log_fn log;
     void *log_argument;
-    bool has_trouble;                   /* the last error that is about the handle, not about a record or partition */
+    bool has_trouble; /* the last error that is about the handle, not about a record or partition */
     struct pay_error trouble;
     bool fatal;
 };

@@ -15,23 +15,22 @@
 #include <unistd.h>
 
 #define ASK_TIMEOUT_MS 2000
-#define PAUSE_MS 1000                   /* between two questions */
-#define PAUSE_TROUBLE_MS 200            /* ... as long as they fail, so that recovery is seen soon */
+#define PAUSE_MS 1000        /* between two questions */
+#define PAUSE_TROUBLE_MS 200 /* ... as long as they fail, so that recovery is seen soon */
 
 struct pay_kafka_probe {
     pthread_mutex_t lock;
     pthread_cond_t closed;
-    bool closing;                       /* the owner has let go: the thread frees everything */
+    bool closing; /* the owner has let go: the thread frees everything */
     struct pay_kafka_probe_state state;
-    struct pay_kafka_handle *handle;    /* the thread's, from its start on */
+    struct pay_kafka_handle *handle; /* the thread's, from its start on */
     rd_kafka_topic_t *topic;
     char name[PAY_TOPIC_MAX + 1];
     int wake_fd;
 };
 
 /* One question. True: the topic is there, with *ret_partitions. */
-static bool ask(struct pay_kafka_probe *probe, int32_t *ret_partitions, struct pay_error *error)
-{
+static bool ask(struct pay_kafka_probe *probe, int32_t *ret_partitions, struct pay_error *error) {
     const rd_kafka_metadata_t *metadata = NULL;
     rd_kafka_resp_err_t code = rd_kafka_metadata(probe->handle->rk, 0, probe->topic, &metadata, ASK_TIMEOUT_MS);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -39,26 +38,23 @@ static bool ask(struct pay_kafka_probe *probe, int32_t *ret_partitions, struct p
         *ret_partitions = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
         rd_kafka_metadata_destroy(metadata);
     }
-    rd_kafka_event_t *event = pay_kafka_handle_poll(probe->handle, 0);      /* log lines, and why a connection failed */
-    if (event != NULL)
-        rd_kafka_event_destroy(event);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return true;
+    rd_kafka_event_t *event = pay_kafka_handle_poll(probe->handle, 0); /* log lines, and why a connection failed */
+    if (event != NULL) rd_kafka_event_destroy(event);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
     char what[PAY_TOPIC_MAX + 16];
     snprintf(what, sizeof what, "topic %s", probe->name);
     pay_kafka_fail(error, code, what, NULL);
     if (probe->handle->has_trouble && error->move == PAY_AGAIN)
-        *error = probe->handle->trouble;            /* "connection refused" says more than "timed out" */
+        *error = probe->handle->trouble; /* "connection refused" says more than "timed out" */
     probe->handle->has_trouble = false;
     return false;
 }
 
-static void tell(struct pay_kafka_probe *probe, bool answered, int32_t partitions, const struct pay_error *error)
-{
+static void tell(struct pay_kafka_probe *probe, bool answered, int32_t partitions, const struct pay_error *error) {
     const uint64_t one = 1;
     pthread_mutex_lock(&probe->lock);
     if (answered) {
-        probe->state = (struct pay_kafka_probe_state){ .answered_ms = pay_clock_ms(), .partitions = partitions };
+        probe->state = (struct pay_kafka_probe_state){.answered_ms = pay_clock_ms(), .partitions = partitions};
     } else {
         probe->state.failures++;
         snprintf(probe->state.reason, sizeof probe->state.reason, "%s", error->text);
@@ -68,25 +64,21 @@ static void tell(struct pay_kafka_probe *probe, bool answered, int32_t partition
 }
 
 /* Waits `pause_ms` or until the owner lets go; answers whether it did. */
-static bool rest(struct pay_kafka_probe *probe, int64_t pause_ms)
-{
+static bool rest(struct pay_kafka_probe *probe, int64_t pause_ms) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (until.tv_nsec / 1000000 + pause_ms) / 1000;
     until.tv_nsec = (until.tv_nsec / 1000000 + pause_ms) % 1000 * 1000000;
     pthread_mutex_lock(&probe->lock);
     int waited = 0;
-    while (!probe->closing && waited == 0)
-        waited = pthread_cond_timedwait(&probe->closed, &probe->lock, &until);
+    while (!probe->closing && waited == 0) waited = pthread_cond_timedwait(&probe->closed, &probe->lock, &until);
     bool closing = probe->closing;
     pthread_mutex_unlock(&probe->lock);
     return closing;
 }
 
-static void destroy(struct pay_kafka_probe *probe)
-{
-    if (probe->topic != NULL)
-        rd_kafka_topic_destroy(probe->topic);
+static void destroy(struct pay_kafka_probe *probe) {
+    if (probe->topic != NULL) rd_kafka_topic_destroy(probe->topic);
     pay_kafka_handle_release(probe->handle);
     close(probe->wake_fd);
     pthread_cond_destroy(&probe->closed);
@@ -94,12 +86,11 @@ static void destroy(struct pay_kafka_probe *probe)
     free(probe);
 }
 
-static void *run(void *argument)
-{
+static void *run(void *argument) {
     struct pay_kafka_probe *probe = argument;
     bool answered;
     do {
-        struct pay_error error = { .move = PAY_OK };
+        struct pay_error error = {.move = PAY_OK};
         int32_t partitions = 0;
         answered = ask(probe, &partitions, &error);
         tell(probe, answered, partitions, &error);
@@ -108,25 +99,23 @@ static void *run(void *argument)
     return NULL;
 }
 
-static bool start_thread(struct pay_kafka_probe *probe)
-{
+static bool start_thread(struct pay_kafka_probe *probe) {
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, before;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);            /* signals are the main thread's */
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
     int failed = pthread_create(&thread, &attributes, run, probe);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return failed == 0;
 }
 
-enum pay_move pay_kafka_probe_open(const struct pay_kafka_options *options, const char *topic, struct pay_kafka_probe **ret_probe,
-                                   struct pay_error *error)
-{
-    static const struct pay_kafka_fixed fixed[] = { { NULL, NULL, false } };
+enum pay_move pay_kafka_probe_open(const struct pay_kafka_options *options, const char *topic,
+                                   struct pay_kafka_probe **ret_probe, struct pay_error *error) {
+    static const struct pay_kafka_fixed fixed[] = {{NULL, NULL, false}};
     struct pay_kafka_probe *probe = calloc(1, sizeof *probe);
     assert(probe != NULL);
     enum pay_move move = pay_kafka_handle_open(options, PAY_KAFKA_PRODUCER, fixed, 0, &probe->handle, error);
@@ -146,14 +135,14 @@ enum pay_move pay_kafka_probe_open(const struct pay_kafka_options *options, cons
     probe->topic = rd_kafka_topic_new(probe->handle->rk, topic, NULL);
     if (probe->topic == NULL || probe->wake_fd < 0 || !start_thread(probe)) {
         destroy(probe);
-        return pay_kafka_fail(error, RD_KAFKA_RESP_ERR__FAIL, "watching the topic", "no thread or descriptor to be had, or no topic name");
+        return pay_kafka_fail(error, RD_KAFKA_RESP_ERR__FAIL, "watching the topic",
+                              "no thread or descriptor to be had, or no topic name");
     }
     *ret_probe = probe;
     return PAY_OK;
 }
 
-void pay_kafka_probe_look(struct pay_kafka_probe *probe, struct pay_kafka_probe_state *ret_state)
-{
+void pay_kafka_probe_look(struct pay_kafka_probe *probe, struct pay_kafka_probe_state *ret_state) {
     uint64_t count;
     pthread_mutex_lock(&probe->lock);
     (void)!read(probe->wake_fd, &count, sizeof count);
@@ -161,15 +150,10 @@ void pay_kafka_probe_look(struct pay_kafka_probe *probe, struct pay_kafka_probe_
     pthread_mutex_unlock(&probe->lock);
 }
 
-int pay_kafka_probe_descriptor(const struct pay_kafka_probe *probe)
-{
-    return probe->wake_fd;
-}
+int pay_kafka_probe_descriptor(const struct pay_kafka_probe *probe) { return probe->wake_fd; }
 
-void pay_kafka_probe_close(struct pay_kafka_probe *probe)
-{
-    if (probe == NULL)
-        return;
+void pay_kafka_probe_close(struct pay_kafka_probe *probe) {
+    if (probe == NULL) return;
     pthread_mutex_lock(&probe->lock);
     probe->closing = true;
     pthread_cond_signal(&probe->closed);

@@ -13,13 +13,14 @@
 struct pay_kafka_probe;
 
 struct pay_kafka_probe_state {
-    int64_t answered_ms;                /* pay_clock_ms of the last good answer; 0: there was none yet */
-    int32_t partitions;                 /* as of then */
-    uint64_t failures;                  /* failed questions since the last good answer */
-    char reason[PAY_ERROR_TEXT_MAX];    /* why the last question failed; "" when it didn't */
+    int64_t answered_ms;             /* pay_clock_ms of the last good answer; 0: there was none yet */
+    int32_t partitions;              /* as of then */
+    uint64_t failures;               /* failed questions since the last good answer */
+    char reason[PAY_ERROR_TEXT_MAX]; /* why the last question failed; "" when it didn't */
 };
 
-enum pay_move pay_kafka_probe_open(const struct pay_kafka_options *options, const char *topic, struct pay_kafka_probe **ret_probe, struct pay_error *error);
+enum pay_move pay_kafka_probe_open(const struct pay_kafka_options *options, const char *topic,
+                                   struct pay_kafka_probe **ret_probe, struct pay_error *error);
 
 /* What it found last. Readable descriptor: something new was found since the last look. */
 void pay_kafka_probe_look(struct pay_kafka_probe *probe, struct pay_kafka_probe_state *ret_state);

@@ -11,9 +11,9 @@
 struct pay_kafka_publisher {
     struct pay_kafka_handle *handle;
     rd_kafka_topic_t *topic;
-    rd_kafka_event_t *reports;          /* a batch of delivery reports that is being given out, NULL when none */
+    rd_kafka_event_t *reports; /* a batch of delivery reports that is being given out, NULL when none */
     uint64_t outstanding;
-    bool dead;                          /* purged or fatal: nothing more is published */
+    bool dead; /* purged or fatal: nothing more is published */
     bool fatal_told;
 };
 
@@ -21,37 +21,37 @@ struct number_text {
     char text[24];
 };
 
-static const char *number(struct number_text *room, int64_t value)
-{
+static const char *number(struct number_text *room, int64_t value) {
     snprintf(room->text, sizeof room->text, "%lld", (long long)value);
     return room->text;
 }
 
-static enum pay_move open_handle(const struct pay_kafka_publisher_options *options, struct pay_kafka_handle **ret_handle, struct pay_error *error)
-{
+static enum pay_move open_handle(const struct pay_kafka_publisher_options *options,
+                                 struct pay_kafka_handle **ret_handle, struct pay_error *error) {
     struct number_text in_flight, linger, bytes;
     const struct pay_kafka_fixed fixed[] = {
-        { "acks", "all", false },
-        { "enable.idempotence", "true", false },
-        { "enable.gapless.guarantee", "true", false },
-        { "max.in.flight", number(&in_flight, options->in_flight_max), false },
-        { "message.timeout.ms", "0", false },              /* the caller decides when to give up, by closing */
-        { "request.timeout.ms", "8000", false },           /* the broker answers before socket.timeout.ms ends the connection */
-        { "partitioner", "murmur2_random", false },
-        { "retry.backoff.ms", "50", false },
-        { "queue.buffering.max.kbytes", "131072", true },
-        { "linger.ms", number(&linger, options->linger_ms), true },
-        { "compression.codec", "lz4", true },
+        {"acks", "all", false},
+        {"enable.idempotence", "true", false},
+        {"enable.gapless.guarantee", "true", false},
+        {"max.in.flight", number(&in_flight, options->in_flight_max), false},
+        {"message.timeout.ms", "0", false},    /* the caller decides when to give up, by closing */
+        {"request.timeout.ms", "8000", false}, /* the broker answers before socket.timeout.ms ends the connection */
+        {"partitioner", "murmur2_random", false},
+        {"retry.backoff.ms", "50", false},
+        {"queue.buffering.max.kbytes", "131072", true},
+        {"linger.ms", number(&linger, options->linger_ms), true},
+        {"compression.codec", "lz4", true},
         /* A batch larger than the topic takes would be refused whole. */
-        { "message.max.bytes", number(&bytes, options->record_bytes_max > 0 ? options->record_bytes_max : 1000000), false },
-        { NULL, NULL, false },
+        {"message.max.bytes", number(&bytes, options->record_bytes_max > 0 ? options->record_bytes_max : 1000000),
+         false},
+        {NULL, NULL, false},
     };
     return pay_kafka_handle_open(&options->kafka, PAY_KAFKA_PRODUCER, fixed, RD_KAFKA_EVENT_DR, ret_handle, error);
 }
 
 /* A topic that librdkafka doesn't know yet would take records into a waiting room; a missing one is better told now. */
-static enum pay_move wait_for_topic(struct pay_kafka_publisher *publisher, const char *name, int64_t wait_ms, struct pay_error *error)
-{
+static enum pay_move wait_for_topic(struct pay_kafka_publisher *publisher, const char *name, int64_t wait_ms,
+                                    struct pay_error *error) {
     const rd_kafka_metadata_t *metadata = NULL;
     char what[PAY_TOPIC_MAX + 16];
     snprintf(what, sizeof what, "topic %s", name);
@@ -60,17 +60,15 @@ static enum pay_move wait_for_topic(struct pay_kafka_publisher *publisher, const
         code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
         rd_kafka_metadata_destroy(metadata);
     }
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return PAY_OK;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return PAY_OK;
     enum pay_move move = pay_kafka_fail(error, code, what, NULL);
-    if (move == PAY_SESSION_OVER)       /* unknown topic: it may be in creation, or on a broker that just came up */
+    if (move == PAY_SESSION_OVER) /* unknown topic: it may be in creation, or on a broker that just came up */
         error->move = move = PAY_AGAIN;
     return move;
 }
 
-enum pay_move pay_kafka_publisher_open(const struct pay_kafka_publisher_options *options, struct pay_kafka_publisher **ret_publisher,
-                                       struct pay_error *error)
-{
+enum pay_move pay_kafka_publisher_open(const struct pay_kafka_publisher_options *options,
+                                       struct pay_kafka_publisher **ret_publisher, struct pay_error *error) {
     assert(options->in_flight_max >= 1 && options->in_flight_max <= 5);
     struct pay_kafka_publisher *publisher = calloc(1, sizeof *publisher);
     assert(publisher != NULL);
@@ -93,20 +91,18 @@ enum pay_move pay_kafka_publisher_open(const struct pay_kafka_publisher_options 
 }
 
 /* Headers are ours until the record is taken: with librdkafka's own ones a refused record would free them twice (#4627, open in 2.8). */
-static rd_kafka_headers_t *make_headers(const struct pay_kafka_message *message)
-{
-    if (message->header_count == 0)
-        return NULL;
+static rd_kafka_headers_t *make_headers(const struct pay_kafka_message *message) {
+    if (message->header_count == 0) return NULL;
     rd_kafka_headers_t *headers = rd_kafka_headers_new(message->header_count);
     for (size_t i = 0; i < message->header_count; i++) {
         const struct pay_header *header = &message->headers[i];
-        rd_kafka_header_add(headers, header->name, -1, header->value, header->value != NULL ? (ssize_t)header->length : 0);
+        rd_kafka_header_add(headers, header->name, -1, header->value,
+                            header->value != NULL ? (ssize_t)header->length : 0);
     }
     return headers;
 }
 
-static enum pay_move refused(struct pay_kafka_publisher *publisher, rd_kafka_error_t *why, struct pay_error *error)
-{
+static enum pay_move refused(struct pay_kafka_publisher *publisher, rd_kafka_error_t *why, struct pay_error *error) {
     rd_kafka_resp_err_t code = rd_kafka_error_code(why);
     pay_kafka_fail(error, code, "not taken for publishing", rd_kafka_error_string(why));
     rd_kafka_error_destroy(why);
@@ -120,10 +116,11 @@ static enum pay_move refused(struct pay_kafka_publisher *publisher, rd_kafka_err
     return error->move;
 }
 
-enum pay_move pay_kafka_publisher_publish(struct pay_kafka_publisher *publisher, const struct pay_kafka_message *message, struct pay_error *error)
-{
+enum pay_move pay_kafka_publisher_publish(struct pay_kafka_publisher *publisher,
+                                          const struct pay_kafka_message *message, struct pay_error *error) {
     if (publisher->dead) {
-        pay_kafka_fail(error, RD_KAFKA_RESP_ERR__STATE, "not taken for publishing", "this producer is dead: open another");
+        pay_kafka_fail(error, RD_KAFKA_RESP_ERR__STATE, "not taken for publishing",
+                       "this producer is dead: open another");
         return error->move = PAY_SESSION_OVER;
     }
     rd_kafka_headers_t *headers = make_headers(message);
@@ -149,35 +146,30 @@ enum pay_move pay_kafka_publisher_publish(struct pay_kafka_publisher *publisher,
     }
     rd_kafka_error_t *why = rd_kafka_produceva(publisher->handle->rk, parts, count);
     if (why != NULL) {
-        if (headers != NULL)
-            rd_kafka_headers_destroy(headers);
+        if (headers != NULL) rd_kafka_headers_destroy(headers);
         return refused(publisher, why, error);
     }
     publisher->outstanding++;
     return PAY_OK;
 }
 
-static void describe(const rd_kafka_message_t *message, struct pay_kafka_report *ret_report)
-{
+static void describe(const rd_kafka_message_t *message, struct pay_kafka_report *ret_report) {
     memset(ret_report, 0, sizeof *ret_report);
     ret_report->opaque = message->_private;
     ret_report->partition = message->partition;
     ret_report->offset = message->offset;
     ret_report->failed = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (ret_report->failed)
-        pay_kafka_code(ret_report->code, message->err);
+    if (ret_report->failed) pay_kafka_code(ret_report->code, message->err);
 }
 
 /* The next batch of reports into publisher->reports; false when there is none. */
-static bool next_batch(struct pay_kafka_publisher *publisher)
-{
+static bool next_batch(struct pay_kafka_publisher *publisher) {
     rd_kafka_event_t *event = pay_kafka_handle_poll(publisher->handle, 0);
     if (event == NULL) {
         pay_kafka_handle_drain(publisher->handle);
         event = pay_kafka_handle_poll(publisher->handle, 0);
     }
-    if (event == NULL)
-        return false;
+    if (event == NULL) return false;
     if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
         publisher->reports = event;
     else
@@ -185,65 +177,51 @@ static bool next_batch(struct pay_kafka_publisher *publisher)
     return true;
 }
 
-bool pay_kafka_publisher_next_report(struct pay_kafka_publisher *publisher, struct pay_kafka_report *ret_report)
-{
+bool pay_kafka_publisher_next_report(struct pay_kafka_publisher *publisher, struct pay_kafka_report *ret_report) {
     do {
-        const rd_kafka_message_t *message = publisher->reports != NULL ? rd_kafka_event_message_next(publisher->reports) : NULL;
+        const rd_kafka_message_t *message =
+            publisher->reports != NULL ? rd_kafka_event_message_next(publisher->reports) : NULL;
         if (message != NULL) {
             describe(message, ret_report);
             assert(publisher->outstanding > 0);
             publisher->outstanding--;
             return true;
         }
-        if (publisher->reports != NULL)
-            rd_kafka_event_destroy(publisher->reports);
+        if (publisher->reports != NULL) rd_kafka_event_destroy(publisher->reports);
         publisher->reports = NULL;
     } while (next_batch(publisher));
 
-    if (!publisher->handle->fatal || publisher->fatal_told)
-        return false;
+    if (!publisher->handle->fatal || publisher->fatal_told) return false;
     publisher->fatal_told = true;
     publisher->dead = true;
     memset(ret_report, 0, sizeof *ret_report);
-    *ret_report = (struct pay_kafka_report){ .partition = -1, .offset = -1, .failed = true, .fatal = true };
+    *ret_report = (struct pay_kafka_report){.partition = -1, .offset = -1, .failed = true, .fatal = true};
     snprintf(ret_report->code, sizeof ret_report->code, "%s", publisher->handle->trouble.code);
     return true;
 }
 
-bool pay_kafka_publisher_take_trouble(struct pay_kafka_publisher *publisher, struct pay_error *ret_error)
-{
-    if (!publisher->handle->has_trouble)
-        return false;
+bool pay_kafka_publisher_take_trouble(struct pay_kafka_publisher *publisher, struct pay_error *ret_error) {
+    if (!publisher->handle->has_trouble) return false;
     *ret_error = publisher->handle->trouble;
     publisher->handle->has_trouble = false;
     return true;
 }
 
-uint64_t pay_kafka_publisher_outstanding(const struct pay_kafka_publisher *publisher)
-{
-    return publisher->outstanding;
-}
+uint64_t pay_kafka_publisher_outstanding(const struct pay_kafka_publisher *publisher) { return publisher->outstanding; }
 
-int pay_kafka_publisher_descriptor(const struct pay_kafka_publisher *publisher)
-{
-    return publisher->handle->wake_fd;
-}
+int pay_kafka_publisher_descriptor(const struct pay_kafka_publisher *publisher) { return publisher->handle->wake_fd; }
 
-void pay_kafka_publisher_purge(struct pay_kafka_publisher *publisher)
-{
+void pay_kafka_publisher_purge(struct pay_kafka_publisher *publisher) {
     publisher->dead = true;
-    rd_kafka_purge(publisher->handle->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+    rd_kafka_purge(publisher->handle->rk,
+                   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
-void pay_kafka_publisher_close(struct pay_kafka_publisher *publisher)
-{
-    if (publisher == NULL)
-        return;
+void pay_kafka_publisher_close(struct pay_kafka_publisher *publisher) {
+    if (publisher == NULL) return;
     pay_kafka_publisher_purge(publisher);
-    if (publisher->reports != NULL)
-        rd_kafka_event_destroy(publisher->reports);
-    if (publisher->topic != NULL)
-        rd_kafka_topic_destroy(publisher->topic);
+    if (publisher->reports != NULL) rd_kafka_event_destroy(publisher->reports);
+    if (publisher->topic != NULL) rd_kafka_topic_destroy(publisher->topic);
     pay_kafka_handle_release(publisher->handle);
     free(publisher);
 }

@@ -29,32 +29,32 @@ struct pay_kafka_publisher;
 struct pay_kafka_publisher_options {
     struct pay_kafka_options kafka;
     const char *topic;
-    int32_t in_flight_max;              /* requests in flight per broker connection: 1 for replies, at most 5 */
+    int32_t in_flight_max; /* requests in flight per broker connection: 1 for replies, at most 5 */
     int64_t linger_ms;
-    int64_t record_bytes_max;           /* the topic's max.message.bytes; 0: librdkafka's default, 1,000,000 */
-    int64_t wait_ms;                    /* open waits this long for the topic to be known: AGAIN when it isn't. 0: doesn't wait */
+    int64_t record_bytes_max; /* the topic's max.message.bytes; 0: librdkafka's default, 1,000,000 */
+    int64_t wait_ms;          /* open waits this long for the topic to be known: AGAIN when it isn't. 0: doesn't wait */
 };
 
 /* A record to append. */
 struct pay_kafka_message {
-    int32_t partition;                  /* -1: by the key's murmur2 hash, as Java's clients do; no key: any */
-    const void *key;                    /* NULL: no key */
+    int32_t partition; /* -1: by the key's murmur2 hash, as Java's clients do; no key: any */
+    const void *key;   /* NULL: no key */
     size_t key_length;
-    const void *value;                  /* NULL: no value */
+    const void *value; /* NULL: no value */
     size_t value_length;
     const struct pay_header *headers;
     size_t header_count;
-    void *opaque;                       /* comes back in the report */
+    void *opaque; /* comes back in the report */
 };
 
 /* A delivery report, or the death of the handle. */
 struct pay_kafka_report {
-    void *opaque;                       /* the message's; NULL with fatal */
-    int32_t partition;                  /* -1 when the library never chose one */
-    int64_t offset;                     /* where it lies; negative when the library gave none */
+    void *opaque;      /* the message's; NULL with fatal */
+    int32_t partition; /* -1 when the library never chose one */
+    int64_t offset;    /* where it lies; negative when the library gave none */
     bool failed;
-    bool fatal;                         /* the handle is dead; not about one message. Reports of what is outstanding follow, all failed */
-    char code[32];                      /* librdkafka's error name, "" when not failed */
+    bool fatal;    /* the handle is dead; not about one message. Reports of what is outstanding follow, all failed */
+    char code[32]; /* librdkafka's error name, "" when not failed */
 };
 
 /* OK; AGAIN: broker or topic not reachable within wait_ms, or too many old handles still closing; REFUSE: settings, rights. */
@@ -66,8 +66,8 @@ enum pay_move pay_kafka_publisher_open(const struct pay_kafka_publisher_options 
  * AGAIN: the library's queue is full; the same message later. SPLIT: larger than the topic takes; not taken.
  * SESSION_OVER: the handle is dead, or its topic or partition is gone; not taken.
  */
-enum pay_move pay_kafka_publisher_publish(struct pay_kafka_publisher *publisher, const struct pay_kafka_message *message,
-                                          struct pay_error *error);
+enum pay_move pay_kafka_publisher_publish(struct pay_kafka_publisher *publisher,
+                                          const struct pay_kafka_message *message, struct pay_error *error);
 
 /* The next report; false: none now. Never blocks. */
 bool pay_kafka_publisher_next_report(struct pay_kafka_publisher *publisher, struct pay_kafka_report *ret_report);

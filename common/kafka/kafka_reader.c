@@ -15,12 +15,12 @@
 struct place {
     char topic[PAY_TOPIC_MAX + 1];
     int32_t partition;
-    int64_t next;                       /* smallest offset that may still be delivered */
+    int64_t next; /* smallest offset that may still be delivered */
 };
 
 struct pay_kafka_reader {
     struct pay_kafka_handle *handle;
-    rd_kafka_event_t *held;             /* what the last next() gave out points into it */
+    rd_kafka_event_t *held; /* what the last next() gave out points into it */
     struct pay_header *headers;
     size_t headers_capacity;
     struct place *places;
@@ -28,30 +28,31 @@ struct pay_kafka_reader {
     char trouble_topic[PAY_TOPIC_MAX + 1];
 };
 
-enum pay_move pay_kafka_reader_open(const struct pay_kafka_reader_options *options, struct pay_kafka_reader **ret_reader, struct pay_error *error)
-{
+enum pay_move pay_kafka_reader_open(const struct pay_kafka_reader_options *options,
+                                    struct pay_kafka_reader **ret_reader, struct pay_error *error) {
     char wait[24], bytes[24];
     snprintf(wait, sizeof wait, "%lld", (long long)options->fetch_wait_ms);
     snprintf(bytes, sizeof bytes, "%lld", (long long)(options->fetch_bytes > 0 ? options->fetch_bytes : 262144));
     const struct pay_kafka_fixed fixed[] = {
-        { "group.id", options->group != NULL ? options->group : "paybuf-reader", false },
-        { "isolation.level", options->committed_only ? "read_committed" : "read_uncommitted", false },
-        { "enable.auto.commit", "false", false },
-        { "enable.auto.offset.store", "false", false },
-        { "auto.offset.reset", "error", false },
-        { "enable.partition.eof", "true", false },
-        { "check.crcs", "true", false },
-        { "fetch.wait.max.ms", wait, options->committed_only },        /* a scan's must stay short */
-        { "fetch.error.backoff.ms", "100", false },
-        { "max.poll.interval.ms", "86400000", false },     /* there is no group to be thrown out of */
+        {"group.id", options->group != NULL ? options->group : "paybuf-reader", false},
+        {"isolation.level", options->committed_only ? "read_committed" : "read_uncommitted", false},
+        {"enable.auto.commit", "false", false},
+        {"enable.auto.offset.store", "false", false},
+        {"auto.offset.reset", "error", false},
+        {"enable.partition.eof", "true", false},
+        {"check.crcs", "true", false},
+        {"fetch.wait.max.ms", wait, options->committed_only}, /* a scan's must stay short */
+        {"fetch.error.backoff.ms", "100", false},
+        {"max.poll.interval.ms", "86400000", false}, /* there is no group to be thrown out of */
         /* Before 2.2 a full queue stops fetching for a whole second (#2879): the queue is large, a fetch small beside it. */
-        { "queued.max.messages.kbytes", "16384", true },
-        { "fetch.message.max.bytes", bytes, options->fetch_bytes <= 0 },
-        { NULL, NULL, false },
+        {"queued.max.messages.kbytes", "16384", true},
+        {"fetch.message.max.bytes", bytes, options->fetch_bytes <= 0},
+        {NULL, NULL, false},
     };
     struct pay_kafka_reader *reader = calloc(1, sizeof *reader);
     assert(reader != NULL);
-    enum pay_move move = pay_kafka_handle_open(&options->kafka, PAY_KAFKA_CONSUMER, fixed, RD_KAFKA_EVENT_FETCH, &reader->handle, error);
+    enum pay_move move =
+        pay_kafka_handle_open(&options->kafka, PAY_KAFKA_CONSUMER, fixed, RD_KAFKA_EVENT_FETCH, &reader->handle, error);
     if (move != PAY_OK) {
         free(reader);
         return move;
@@ -60,8 +61,7 @@ enum pay_move pay_kafka_reader_open(const struct pay_kafka_reader_options *optio
     return PAY_OK;
 }
 
-static struct place *find(struct pay_kafka_reader *reader, const char *topic, int32_t partition)
-{
+static struct place *find(struct pay_kafka_reader *reader, const char *topic, int32_t partition) {
     for (uint32_t i = 0; i < reader->place_count; i++) {
         if (reader->places[i].partition == partition && strcmp(reader->places[i].topic, topic) == 0)
             return &reader->places[i];
@@ -69,8 +69,7 @@ static struct place *find(struct pay_kafka_reader *reader, const char *topic, in
     return NULL;
 }
 
-static struct place *add(struct pay_kafka_reader *reader, const char *topic, int32_t partition)
-{
+static struct place *add(struct pay_kafka_reader *reader, const char *topic, int32_t partition) {
     if (reader->place_count == reader->place_capacity) {
         reader->place_capacity = reader->place_capacity == 0 ? 16 : 2 * reader->place_capacity;
         reader->places = realloc(reader->places, reader->place_capacity * sizeof *reader->places);
@@ -82,42 +81,35 @@ static struct place *add(struct pay_kafka_reader *reader, const char *topic, int
     return place;
 }
 
-static rd_kafka_topic_partition_list_t *list_of(const char *topic, int32_t partition, int64_t offset)
-{
+static rd_kafka_topic_partition_list_t *list_of(const char *topic, int32_t partition, int64_t offset) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
     return list;
 }
 
-static void let_go(struct pay_kafka_reader *reader)
-{
-    if (reader->held != NULL)
-        rd_kafka_event_destroy(reader->held);
+static void let_go(struct pay_kafka_reader *reader) {
+    if (reader->held != NULL) rd_kafka_event_destroy(reader->held);
     reader->held = NULL;
 }
 
-void pay_kafka_reader_stop(struct pay_kafka_reader *reader, const char *topic, int32_t partition)
-{
+void pay_kafka_reader_stop(struct pay_kafka_reader *reader, const char *topic, int32_t partition) {
     struct place *place = find(reader, topic, partition);
-    if (place == NULL)
-        return;
+    if (place == NULL) return;
     /* From here on librdkafka drops what it has already fetched of it; the answer can only be that it wasn't assigned. */
     rd_kafka_topic_partition_list_t *list = list_of(topic, partition, RD_KAFKA_OFFSET_INVALID);
     rd_kafka_error_t *why = rd_kafka_incremental_unassign(reader->handle->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
-    if (why != NULL)
-        rd_kafka_error_destroy(why);
+    if (why != NULL) rd_kafka_error_destroy(why);
     *place = reader->places[--reader->place_count];
 }
 
-void pay_kafka_reader_stop_all(struct pay_kafka_reader *reader)
-{
+void pay_kafka_reader_stop_all(struct pay_kafka_reader *reader) {
     reader->place_count = 0;
     rd_kafka_assign(reader->handle->rk, NULL);
 }
 
-enum pay_move pay_kafka_reader_seek(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t offset, struct pay_error *error)
-{
+enum pay_move pay_kafka_reader_seek(struct pay_kafka_reader *reader, const char *topic, int32_t partition,
+                                    int64_t offset, struct pay_error *error) {
     assert(offset >= 0);
     /* Not a seek in place: unassign and assign begin a new fetch session of the partition, without any state of the old one. */
     pay_kafka_reader_stop(reader, topic, partition);
@@ -133,13 +125,12 @@ enum pay_move pay_kafka_reader_seek(struct pay_kafka_reader *reader, const char 
     return PAY_OK;
 }
 
-static void take_headers(struct pay_kafka_reader *reader, const rd_kafka_message_t *message, struct pay_log_record *record)
-{
+static void take_headers(struct pay_kafka_reader *reader, const rd_kafka_message_t *message,
+                         struct pay_log_record *record) {
     rd_kafka_headers_t *headers = NULL;
     record->headers = NULL;
     record->header_count = 0;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
     size_t count = rd_kafka_header_cnt(headers);
     if (count > reader->headers_capacity) {
         reader->headers_capacity = count < HEADERS_AT_FIRST ? HEADERS_AT_FIRST : count;
@@ -156,15 +147,12 @@ static void take_headers(struct pay_kafka_reader *reader, const rd_kafka_message
 }
 
 /* False: a record that nobody asked for (of an earlier seek); it is dropped. */
-static bool give_record(struct pay_kafka_reader *reader, rd_kafka_event_t *event, struct pay_kafka_read *ret_read)
-{
+static bool give_record(struct pay_kafka_reader *reader, rd_kafka_event_t *event, struct pay_kafka_read *ret_read) {
     const rd_kafka_message_t *message = rd_kafka_event_message_next(event);
-    if (message == NULL)
-        return false;
+    if (message == NULL) return false;
     const char *topic = rd_kafka_topic_name(message->rkt);
     struct place *place = find(reader, topic, message->partition);
-    if (place == NULL || message->offset < place->next)
-        return false;
+    if (place == NULL || message->offset < place->next) return false;
     place->next = message->offset + 1;
     ret_read->kind = PAY_KAFKA_READ_RECORD;
     ret_read->topic = place->topic;
@@ -182,10 +170,10 @@ static bool give_record(struct pay_kafka_reader *reader, rd_kafka_event_t *event
 }
 
 /* An end of partition, or an error of one partition. False: of a partition that isn't read any more. */
-static bool give_partition_event(struct pay_kafka_reader *reader, rd_kafka_event_t *event, struct pay_kafka_read *ret_read)
-{
+static bool give_partition_event(struct pay_kafka_reader *reader, rd_kafka_event_t *event,
+                                 struct pay_kafka_read *ret_read) {
     rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
-    assert(where != NULL);              /* pay_kafka_handle_poll keeps the others */
+    assert(where != NULL); /* pay_kafka_handle_poll keeps the others */
     struct place *place = find(reader, where->topic, where->partition);
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     if (place != NULL) {
@@ -205,22 +193,18 @@ static bool give_partition_event(struct pay_kafka_reader *reader, rd_kafka_event
 }
 
 /* True when `event` was given out. It is destroyed, or held. */
-static bool give(struct pay_kafka_reader *reader, rd_kafka_event_t *event, struct pay_kafka_read *ret_read)
-{
+static bool give(struct pay_kafka_reader *reader, rd_kafka_event_t *event, struct pay_kafka_read *ret_read) {
     bool given = false;
     if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH)
         given = give_record(reader, event, ret_read);
     else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
         given = give_partition_event(reader, event, ret_read);
-    if (reader->held == NULL)
-        rd_kafka_event_destroy(event);
+    if (reader->held == NULL) rd_kafka_event_destroy(event);
     return given;
 }
 
-static bool give_handle_trouble(struct pay_kafka_reader *reader, struct pay_kafka_read *ret_read)
-{
-    if (!reader->handle->has_trouble)
-        return false;
+static bool give_handle_trouble(struct pay_kafka_reader *reader, struct pay_kafka_read *ret_read) {
+    if (!reader->handle->has_trouble) return false;
     reader->handle->has_trouble = false;
     ret_read->kind = PAY_KAFKA_READ_TROUBLE;
     ret_read->topic = NULL;
@@ -229,42 +213,36 @@ static bool give_handle_trouble(struct pay_kafka_reader *reader, struct pay_kafk
     return true;
 }
 
-void pay_kafka_reader_next(struct pay_kafka_reader *reader, int64_t timeout_ms, struct pay_kafka_read *ret_read)
-{
+void pay_kafka_reader_next(struct pay_kafka_reader *reader, int64_t timeout_ms, struct pay_kafka_read *ret_read) {
     let_go(reader);
     ret_read->kind = PAY_KAFKA_READ_NOTHING;
     int64_t until = pay_clock_ms() + timeout_ms;
-    int64_t left = 0;                   /* what is there already first, then one more look after the descriptor was emptied, then waiting */
+    int64_t left =
+        0; /* what is there already first, then one more look after the descriptor was emptied, then waiting */
     bool drained = false;
     for (;;) {
-        if (give_handle_trouble(reader, ret_read))
-            return;
+        if (give_handle_trouble(reader, ret_read)) return;
         rd_kafka_event_t *event = pay_kafka_handle_poll(reader->handle, (int)left);
-        if (event != NULL && give(reader, event, ret_read))
-            return;
-        if (event != NULL || reader->handle->has_trouble)
-            continue;
+        if (event != NULL && give(reader, event, ret_read)) return;
+        if (event != NULL || reader->handle->has_trouble) continue;
         if (!drained) {
             pay_kafka_handle_drain(reader->handle);
             drained = true;
             continue;
         }
         left = until - pay_clock_ms();
-        if (timeout_ms <= 0 || left <= 0)
-            return;
+        if (timeout_ms <= 0 || left <= 0) return;
     }
 }
 
 /* The offset for a time, or for RD_KAFKA_OFFSET_BEGINNING or _END: the protocol's own numbers, passed on as they are. Not by
    rd_kafka_query_watermark_offsets: it waits without any bound once its request is under way and the broker goes. */
-static enum pay_move ask_offset(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t which, int64_t timeout_ms,
-                                int64_t *ret_offset, struct pay_error *error)
-{
+static enum pay_move ask_offset(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t which,
+                                int64_t timeout_ms, int64_t *ret_offset, struct pay_error *error) {
     rd_kafka_topic_partition_list_t *list = list_of(topic, partition, which);
     rd_kafka_resp_err_t code = timeout_ms > 0 ? rd_kafka_offsets_for_times(reader->handle->rk, list, (int)timeout_ms)
                                               : RD_KAFKA_RESP_ERR__TIMED_OUT;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = list->elems[0].err;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = list->elems[0].err;
     int64_t offset = list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -276,43 +254,36 @@ static enum pay_move ask_offset(struct pay_kafka_reader *reader, const char *top
     return PAY_OK;
 }
 
-enum pay_move pay_kafka_reader_bounds(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t timeout_ms,
-                                      int64_t *ret_start, int64_t *ret_end, struct pay_error *error)
-{
+enum pay_move pay_kafka_reader_bounds(struct pay_kafka_reader *reader, const char *topic, int32_t partition,
+                                      int64_t timeout_ms, int64_t *ret_start, int64_t *ret_end,
+                                      struct pay_error *error) {
     int64_t until = pay_clock_ms() + timeout_ms;
     int64_t start = 0;
     enum pay_move move = ask_offset(reader, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, &start, error);
     if (move == PAY_OK)
         move = ask_offset(reader, topic, partition, RD_KAFKA_OFFSET_END, until - pay_clock_ms(), ret_end, error);
-    if (move == PAY_OK)
-        *ret_start = start;
+    if (move == PAY_OK) *ret_start = start;
     return move;
 }
 
-enum pay_move pay_kafka_reader_offset_at(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t time_ms,
-                                         int64_t timeout_ms, int64_t *ret_offset, struct pay_error *error)
-{
+enum pay_move pay_kafka_reader_offset_at(struct pay_kafka_reader *reader, const char *topic, int32_t partition,
+                                         int64_t time_ms, int64_t timeout_ms, int64_t *ret_offset,
+                                         struct pay_error *error) {
     int64_t until = pay_clock_ms() + timeout_ms;
     int64_t offset = 0;
     enum pay_move move = ask_offset(reader, topic, partition, time_ms < 0 ? 0 : time_ms, timeout_ms, &offset, error);
-    if (move == PAY_OK && offset < 0)   /* no record that late */
+    if (move == PAY_OK && offset < 0) /* no record that late */
         move = ask_offset(reader, topic, partition, RD_KAFKA_OFFSET_END, until - pay_clock_ms(), &offset, error);
-    if (move == PAY_OK)
-        *ret_offset = offset;
+    if (move == PAY_OK) *ret_offset = offset;
     return move;
 }
 
-int pay_kafka_reader_descriptor(const struct pay_kafka_reader *reader)
-{
-    return reader->handle->wake_fd;
-}
+int pay_kafka_reader_descriptor(const struct pay_kafka_reader *reader) { return reader->handle->wake_fd; }
 
-void pay_kafka_reader_close(struct pay_kafka_reader *reader)
-{
-    if (reader == NULL)
-        return;
+void pay_kafka_reader_close(struct pay_kafka_reader *reader) {
+    if (reader == NULL) return;
     let_go(reader);
-    pay_kafka_reader_stop_all(reader);  /* a handle that is only destroyed slowly shall at least fetch nothing */
+    pay_kafka_reader_stop_all(reader); /* a handle that is only destroyed slowly shall at least fetch nothing */
     pay_kafka_handle_release(reader->handle);
     free(reader->places);
     free(reader->headers);

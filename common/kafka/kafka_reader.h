@@ -21,25 +21,29 @@ struct pay_kafka_reader;
 
 struct pay_kafka_reader_options {
     struct pay_kafka_options kafka;
-    const char *group;                  /* for the broker's rights only, never joined; NULL: "paybuf-reader" */
-    bool committed_only;                /* read_committed; else read_uncommitted, whose bounds are the real high watermark */
-    int64_t fetch_wait_ms;              /* how long an empty fetch may wait at the broker: it also delays the first record after a seek */
-    int64_t fetch_bytes;                /* of a partition in one fetch; 0: 262144. Small for looking at single records */
+    const char *group;   /* for the broker's rights only, never joined; NULL: "paybuf-reader" */
+    bool committed_only; /* read_committed; else read_uncommitted, whose bounds are the real high watermark */
+    int64_t
+        fetch_wait_ms; /* how long an empty fetch may wait at the broker: it also delays the first record after a seek */
+    int64_t fetch_bytes; /* of a partition in one fetch; 0: 262144. Small for looking at single records */
 };
 
 enum pay_kafka_read_kind { PAY_KAFKA_READ_NOTHING, PAY_KAFKA_READ_RECORD, PAY_KAFKA_READ_END, PAY_KAFKA_READ_TROUBLE };
 
 struct pay_kafka_read {
     enum pay_kafka_read_kind kind;
-    const char *topic;                  /* NULL with a TROUBLE of the whole handle */
-    struct pay_log_record record;       /* RECORD: all of it; END: partition and offset (the position); TROUBLE: partition, -1 for the handle */
-    struct pay_error error;             /* TROUBLE */
+    const char *topic; /* NULL with a TROUBLE of the whole handle */
+    struct pay_log_record
+        record; /* RECORD: all of it; END: partition and offset (the position); TROUBLE: partition, -1 for the handle */
+    struct pay_error error; /* TROUBLE */
 };
 
-enum pay_move pay_kafka_reader_open(const struct pay_kafka_reader_options *options, struct pay_kafka_reader **ret_reader, struct pay_error *error);
+enum pay_move pay_kafka_reader_open(const struct pay_kafka_reader_options *options,
+                                    struct pay_kafka_reader **ret_reader, struct pay_error *error);
 
 /* Delivers `topic`/`partition` from `offset` on, instead of whatever was delivered of it before. */
-enum pay_move pay_kafka_reader_seek(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t offset, struct pay_error *error);
+enum pay_move pay_kafka_reader_seek(struct pay_kafka_reader *reader, const char *topic, int32_t partition,
+                                    int64_t offset, struct pay_error *error);
 void pay_kafka_reader_stop(struct pay_kafka_reader *reader, const char *topic, int32_t partition);
 void pay_kafka_reader_stop_all(struct pay_kafka_reader *reader);
 
@@ -47,12 +51,14 @@ void pay_kafka_reader_stop_all(struct pay_kafka_reader *reader);
 void pay_kafka_reader_next(struct pay_kafka_reader *reader, int64_t timeout_ms, struct pay_kafka_read *ret_read);
 
 /* First offset, and the end: the high watermark (read_uncommitted) or the last stable offset (committed_only). Asks the broker. */
-enum pay_move pay_kafka_reader_bounds(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t timeout_ms,
-                                      int64_t *ret_start, int64_t *ret_end, struct pay_error *error);
+enum pay_move pay_kafka_reader_bounds(struct pay_kafka_reader *reader, const char *topic, int32_t partition,
+                                      int64_t timeout_ms, int64_t *ret_start, int64_t *ret_end,
+                                      struct pay_error *error);
 
 /* The first offset whose record was appended at or after `time_ms`; the end of the log when there is none. */
-enum pay_move pay_kafka_reader_offset_at(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t time_ms,
-                                         int64_t timeout_ms, int64_t *ret_offset, struct pay_error *error);
+enum pay_move pay_kafka_reader_offset_at(struct pay_kafka_reader *reader, const char *topic, int32_t partition,
+                                         int64_t time_ms, int64_t timeout_ms, int64_t *ret_offset,
+                                         struct pay_error *error);
 
 /* Readable when next may have something; stays so until next answered NOTHING with timeout 0. */
 int pay_kafka_reader_descriptor(const struct pay_kafka_reader *reader);

@@ -10,8 +10,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t less = PTHREAD_COND_INITIALIZER;
 static uint32_t closing;
 
-static void *destroy(void *argument)
-{
+static void *destroy(void *argument) {
     struct pay_kafka_handle *handle = argument;
     /* No LeaveGroup from here: the group's handle left before, and waiting for a coordinator that is gone is what hangs. */
     rd_kafka_destroy_flags(handle->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
@@ -23,21 +22,16 @@ static void *destroy(void *argument)
     return NULL;
 }
 
-bool pay_kafka_reaper_has_room(void)
-{
-    return pay_kafka_reaper_closing() < PAY_KAFKA_CLOSING_MAX;
-}
+bool pay_kafka_reaper_has_room(void) { return pay_kafka_reaper_closing() < PAY_KAFKA_CLOSING_MAX; }
 
-uint32_t pay_kafka_reaper_closing(void)
-{
+uint32_t pay_kafka_reaper_closing(void) {
     pthread_mutex_lock(&lock);
     uint32_t count = closing;
     pthread_mutex_unlock(&lock);
     return count;
 }
 
-void pay_kafka_reap(struct pay_kafka_handle *handle)
-{
+void pay_kafka_reap(struct pay_kafka_handle *handle) {
     pthread_mutex_lock(&lock);
     closing++;
     pthread_mutex_unlock(&lock);
@@ -47,7 +41,7 @@ void pay_kafka_reap(struct pay_kafka_handle *handle)
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigset_t all, before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);            /* signals are the main thread's */
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
     pthread_t thread;
     int failed = pthread_create(&thread, &attributes, destroy, handle);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -56,8 +50,7 @@ void pay_kafka_reap(struct pay_kafka_handle *handle)
     (void)failed;
 }
 
-bool pay_kafka_reaper_wait(int64_t timeout_ms)
-{
+bool pay_kafka_reaper_wait(int64_t timeout_ms) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += timeout_ms / 1000;
@@ -68,8 +61,7 @@ bool pay_kafka_reaper_wait(int64_t timeout_ms)
     }
     pthread_mutex_lock(&lock);
     int waited = 0;
-    while (closing > 0 && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&less, &lock, &until);
+    while (closing > 0 && waited != ETIMEDOUT) waited = pthread_cond_timedwait(&less, &lock, &until);
     bool none_left = closing == 0;
     pthread_mutex_unlock(&lock);
     return none_left;

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PAY_KAFKA_CLOSING_MAX 32        /* a reply producer per 3 lanes is at most 16; twice that is a broker that is gone for good */
+#define PAY_KAFKA_CLOSING_MAX                                                                                          \
+    32 /* a reply producer per 3 lanes is at most 16; twice that is a broker that is gone for good */
 
 /* How many handles are still being destroyed. */
 uint32_t pay_kafka_reaper_closing(void);

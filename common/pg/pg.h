@@ -35,14 +35,14 @@ struct pay_pg_result;
 enum pay_pg_role { PAY_PG_AS_LOGIN, PAY_PG_OWNER, PAY_PG_WORKER, PAY_PG_READER };
 
 struct pay_pg_options {
-    const char *url;                    /* postgresql://... or key=value words; libpq's PG* environment fills what is missing */
-    const char *application_name;       /* seen in pg_stat_activity; the URL's own wins */
+    const char *url; /* postgresql://... or key=value words; libpq's PG* environment fills what is missing */
+    const char *application_name; /* seen in pg_stat_activity; the URL's own wins */
     enum pay_pg_role role;
-    bool batch_session;                 /* the worker's: planner settings of batch statements, strict timeouts, no pooler */
+    bool batch_session; /* the worker's: planner settings of batch statements, strict timeouts, no pooler */
     bool allow_unix_socket;
-    bool allow_unsafe;                  /* fsync or synchronous_commit off */
-    int64_t connect_timeout_ms;         /* 0: PAY_PG_CONNECT_TIMEOUT_MS */
-    int64_t call_timeout_ms;            /* 0: PAY_PG_CALL_TIMEOUT_MS */
+    bool allow_unsafe;          /* fsync or synchronous_commit off */
+    int64_t connect_timeout_ms; /* 0: PAY_PG_CONNECT_TIMEOUT_MS */
+    int64_t call_timeout_ms;    /* 0: PAY_PG_CALL_TIMEOUT_MS */
 };
 
 #define PAY_PG_CONNECT_TIMEOUT_MS 5000
@@ -50,12 +50,12 @@ struct pay_pg_options {
 
 /* OK; AGAIN: not reachable now; REFUSE: it won't get better by itself (password, database, role, standby, pooler, fsync). */
 enum pay_move pay_pg_open(const struct pay_pg_options *options, struct pay_pg **ret_pg, struct pay_error *error);
-void pay_pg_close(struct pay_pg *pg);                               /* NULL is fine; never blocks */
+void pay_pg_close(struct pay_pg *pg); /* NULL is fine; never blocks */
 void pay_pg_set_call_timeout(struct pay_pg *pg, int64_t timeout_ms);
 bool pay_pg_broken(const struct pay_pg *pg);
-int pay_pg_server_version(const struct pay_pg *pg);                 /* 150020 */
+int pay_pg_server_version(const struct pay_pg *pg); /* 150020 */
 int pay_pg_backend_pid(const struct pay_pg *pg);
-const char *pay_pg_login(const struct pay_pg *pg);                  /* the user that connected */
+const char *pay_pg_login(const struct pay_pg *pg); /* the user that connected */
 
 /* ---- parameters ---- */
 
@@ -71,7 +71,15 @@ struct pay_pg_args {
     unsigned char numbers[PAY_PG_ARGS_MAX][8];
 };
 
-enum pay_pg_element { PAY_PG_BOOL, PAY_PG_BYTEA, PAY_PG_INT4, PAY_PG_INT8, PAY_PG_TEXT, PAY_PG_TID, PAY_PG_ELEMENT_COUNT };
+enum pay_pg_element {
+    PAY_PG_BOOL,
+    PAY_PG_BYTEA,
+    PAY_PG_INT4,
+    PAY_PG_INT8,
+    PAY_PG_TEXT,
+    PAY_PG_TID,
+    PAY_PG_ELEMENT_COUNT
+};
 
 /* A one-dimensional array in PostgreSQL's binary form, built in a buffer that is used again and again. Zeroed is a valid start. */
 struct pay_pg_array {
@@ -86,7 +94,7 @@ void pay_pg_array_bool(struct pay_pg_array *array, bool value);
 void pay_pg_array_bytea(struct pay_pg_array *array, const void *bytes, size_t length);
 void pay_pg_array_int4(struct pay_pg_array *array, int32_t value);
 void pay_pg_array_int8(struct pay_pg_array *array, int64_t value);
-void pay_pg_array_text(struct pay_pg_array *array, const char *text);           /* NULL: null */
+void pay_pg_array_text(struct pay_pg_array *array, const char *text); /* NULL: null */
 void pay_pg_array_tid(struct pay_pg_array *array, uint64_t row_handle);
 void pay_pg_array_free(struct pay_pg_array *array);
 
@@ -96,7 +104,7 @@ void pay_pg_args_bool(struct pay_pg_args *args, bool value);
 void pay_pg_args_bytea(struct pay_pg_args *args, const void *bytes, size_t length);
 void pay_pg_args_int4(struct pay_pg_args *args, int32_t value);
 void pay_pg_args_int8(struct pay_pg_args *args, int64_t value);
-void pay_pg_args_text(struct pay_pg_args *args, const char *text);              /* NULL: null */
+void pay_pg_args_text(struct pay_pg_args *args, const char *text); /* NULL: null */
 void pay_pg_args_timestamp(struct pay_pg_args *args, int64_t microseconds_since_1970);
 void pay_pg_args_array(struct pay_pg_args *args, const struct pay_pg_array *array);
 
@@ -109,23 +117,23 @@ struct pay_pg_row {
 };
 typedef bool (*pay_pg_row_fn)(void *argument, const struct pay_pg_row *row);
 
-const char *pay_pg_column(const struct pay_pg_row *row, int column);            /* NULL: null */
-int64_t pay_pg_column_int8(const struct pay_pg_row *row, int column);           /* 0 for null; asserts on anything but a number */
-bool pay_pg_column_bool(const struct pay_pg_row *row, int column);              /* false for null */
+const char *pay_pg_column(const struct pay_pg_row *row, int column);  /* NULL: null */
+int64_t pay_pg_column_int8(const struct pay_pg_row *row, int column); /* 0 for null; asserts on anything but a number */
+bool pay_pg_column_bool(const struct pay_pg_row *row, int column);    /* false for null */
 
 /* One statement. args and each may be NULL. *ret_affected (may be NULL): rows returned or written, by the command tag. */
-enum pay_move pay_pg_exec(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args, pay_pg_row_fn each, void *argument,
-                          int64_t *ret_affected, struct pay_error *error);
+enum pay_move pay_pg_exec(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args, pay_pg_row_fn each,
+                          void *argument, int64_t *ret_affected, struct pay_error *error);
 /* The first column of the first row into `text`. *ret_found: whether there was one that isn't null. */
-enum pay_move pay_pg_exec_value(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args, char *text, size_t size,
-                                bool *ret_found, struct pay_error *error);
+enum pay_move pay_pg_exec_value(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args, char *text,
+                                size_t size, bool *ret_found, struct pay_error *error);
 /* Several statements without parameters, results dropped: migrations. */
 enum pay_move pay_pg_script(struct pay_pg *pg, const char *sql, struct pay_error *error);
 
 enum pay_move pay_pg_begin(struct pay_pg *pg, bool repeatable_read_only, struct pay_error *error);
 /* OK; a move of the failed transaction, which is rolled back; SESSION_OVER: unknown. */
 enum pay_move pay_pg_commit(struct pay_pg *pg, struct pay_error *error);
-void pay_pg_rollback(struct pay_pg *pg);                            /* bounded; breaks the connection when it can't */
+void pay_pg_rollback(struct pay_pg *pg); /* bounded; breaks the connection when it can't */
 
 /* ---- pipeline: the worker's ledger ---- */
 
@@ -136,16 +144,16 @@ enum pay_move pay_pg_pipeline_enter(struct pay_pg *pg, struct pay_error *error);
 bool pay_pg_send_prepare(struct pay_pg *pg, const char *name, const char *sql);
 bool pay_pg_send_prepared(struct pay_pg *pg, const char *name, const struct pay_pg_args *args);
 bool pay_pg_send(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args);
-bool pay_pg_sync(struct pay_pg *pg);                                /* ends a group: an error skips to here; gives PAY_PG_SYNCED */
+bool pay_pg_sync(struct pay_pg *pg); /* ends a group: an error skips to here; gives PAY_PG_SYNCED */
 
-bool pay_pg_flush(struct pay_pg *pg);                               /* sends what the socket takes now; false: lost */
+bool pay_pg_flush(struct pay_pg *pg); /* sends what the socket takes now; false: lost */
 
 enum pay_pg_event {
-    PAY_PG_NOTHING,     /* not there yet; wait on the descriptor */
-    PAY_PG_RESULT,      /* a command's result: pay_pg_result_error, then the accessors; pay_pg_result_free */
-    PAY_PG_SYNCED,      /* the end of a group */
-    PAY_PG_IDLE,        /* nothing is outstanding */
-    PAY_PG_LOST         /* the connection is gone or broken; *error says why */
+    PAY_PG_NOTHING, /* not there yet; wait on the descriptor */
+    PAY_PG_RESULT,  /* a command's result: pay_pg_result_error, then the accessors; pay_pg_result_free */
+    PAY_PG_SYNCED,  /* the end of a group */
+    PAY_PG_IDLE,    /* nothing is outstanding */
+    PAY_PG_LOST     /* the connection is gone or broken; *error says why */
 };
 enum pay_pg_event pay_pg_next(struct pay_pg *pg, struct pay_pg_result **ret_result, struct pay_error *error);
 /* Waits until the socket may have something (or can take more), at most until `deadline_ms` of pay_clock_ms. False: deadline passed. */
@@ -161,15 +169,16 @@ void pay_pg_clear_warnings(struct pay_pg *pg);
 
 /* PAY_OK, or what the server's error asks for; fills *error. A command skipped after an earlier error: PAY_REDO with code "skipped". */
 enum pay_move pay_pg_result_error(const struct pay_pg_result *result, struct pay_error *error);
-const char *pay_pg_result_tag(const struct pay_pg_result *result);  /* "COMMIT", "INSERT 0 5" */
+const char *pay_pg_result_tag(const struct pay_pg_result *result); /* "COMMIT", "INSERT 0 5" */
 int pay_pg_result_rows(const struct pay_pg_result *result);
 bool pay_pg_result_null(const struct pay_pg_result *result, int row, int column);
 int32_t pay_pg_result_int4(const struct pay_pg_result *result, int row, int column);
 int64_t pay_pg_result_int8(const struct pay_pg_result *result, int row, int column);
 bool pay_pg_result_bool(const struct pay_pg_result *result, int row, int column);
-int64_t pay_pg_result_timestamp(const struct pay_pg_result *result, int row, int column);   /* microseconds since 1970 */
+int64_t pay_pg_result_timestamp(const struct pay_pg_result *result, int row, int column); /* microseconds since 1970 */
 /* An int4[] without nulls; answers its length, of which at most `capacity` were stored. */
-uint32_t pay_pg_result_int4s(const struct pay_pg_result *result, int row, int column, int32_t *ret_numbers, uint32_t capacity);
+uint32_t pay_pg_result_int4s(const struct pay_pg_result *result, int row, int column, int32_t *ret_numbers,
+                             uint32_t capacity);
 uint64_t pay_pg_result_tid(const struct pay_pg_result *result, int row, int column);
 /* Text or bytea; not NUL-terminated by promise. */
 const char *pay_pg_result_bytes(const struct pay_pg_result *result, int row, int column, size_t *ret_length);

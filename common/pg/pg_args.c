@@ -5,10 +5,10 @@
 #include <string.h>
 
 /* Type ids are part of PostgreSQL's protocol: they never change (src/include/catalog/pg_type.dat). */
-static const uint32_t element_oid[PAY_PG_ELEMENT_COUNT] = {
-    [PAY_PG_BOOL] = 16, [PAY_PG_BYTEA] = 17, [PAY_PG_INT4] = 23, [PAY_PG_INT8] = 20, [PAY_PG_TEXT] = 25, [PAY_PG_TID] = 27};
+static const uint32_t element_oid[PAY_PG_ELEMENT_COUNT] = {[PAY_PG_BOOL] = 16, [PAY_PG_BYTEA] = 17, [PAY_PG_INT4] = 23,
+                                                           [PAY_PG_INT8] = 20, [PAY_PG_TEXT] = 25,  [PAY_PG_TID] = 27};
 
-#define ARRAY_HEADER 20             /* dimensions, has nulls, element type, size, lower bound: 4 bytes each */
+#define ARRAY_HEADER 20 /* dimensions, has nulls, element type, size, lower bound: 4 bytes each */
 #define US_1970_TO_2000 946684800000000LL
 
 static void put4(unsigned char *at, uint32_t value) {
@@ -23,7 +23,8 @@ static void put8(unsigned char *at, uint64_t value) {
 
 static unsigned char *room(struct pay_pg_array *array, size_t length) {
     if (array->length + length > array->capacity) {
-        array->capacity = array->capacity * 2 > array->length + length ? array->capacity * 2 : array->length + length + 1024;
+        array->capacity =
+            array->capacity * 2 > array->length + length ? array->capacity * 2 : array->length + length + 1024;
         array->bytes = realloc(array->bytes, array->capacity);
         if (array->bytes == NULL) abort();
     }
@@ -109,8 +110,12 @@ void pay_pg_args_bool(struct pay_pg_args *args, bool value) { number(args, 1)[0]
 void pay_pg_args_int4(struct pay_pg_args *args, int32_t value) { put4(number(args, 4), (uint32_t)value); }
 void pay_pg_args_int8(struct pay_pg_args *args, int64_t value) { put8(number(args, 8), (uint64_t)value); }
 void pay_pg_args_bytea(struct pay_pg_args *args, const void *bytes, size_t length) { add(args, bytes, length, 1); }
-void pay_pg_args_text(struct pay_pg_args *args, const char *text) { add(args, text, text != NULL ? strlen(text) : 0, 0); }
-void pay_pg_args_timestamp(struct pay_pg_args *args, int64_t us) { put8(number(args, 8), (uint64_t)(us - US_1970_TO_2000)); }
+void pay_pg_args_text(struct pay_pg_args *args, const char *text) {
+    add(args, text, text != NULL ? strlen(text) : 0, 0);
+}
+void pay_pg_args_timestamp(struct pay_pg_args *args, int64_t us) {
+    put8(number(args, 8), (uint64_t)(us - US_1970_TO_2000));
+}
 
 void pay_pg_args_array(struct pay_pg_args *args, const struct pay_pg_array *array) {
     assert(array->length >= ARRAY_HEADER);
@@ -156,11 +161,13 @@ int64_t pay_pg_result_timestamp(const struct pay_pg_result *result, int row, int
     return pay_pg_result_int8(result, row, column) + US_1970_TO_2000;
 }
 
-uint32_t pay_pg_result_int4s(const struct pay_pg_result *result, int row, int column, int32_t *ret_numbers, uint32_t capacity) {
+uint32_t pay_pg_result_int4s(const struct pay_pg_result *result, int row, int column, int32_t *ret_numbers,
+                             uint32_t capacity) {
     const PGresult *raw = pay_pg_raw(result);
     const unsigned char *at = (const unsigned char *)PQgetvalue(raw, row, column);
-    if (get4(at) == 0) return 0;                            /* no dimension: an empty array */
-    assert(PQgetlength(raw, row, column) >= ARRAY_HEADER && get4(at + 4) == 0 && get4(at + 8) == element_oid[PAY_PG_INT4]);
+    if (get4(at) == 0) return 0; /* no dimension: an empty array */
+    assert(PQgetlength(raw, row, column) >= ARRAY_HEADER && get4(at + 4) == 0 &&
+           get4(at + 8) == element_oid[PAY_PG_INT4]);
     uint32_t count = get4(at + 12);
     for (uint32_t i = 0; i < count && i < capacity; i++) ret_numbers[i] = (int32_t)get4(at + ARRAY_HEADER + i * 8 + 4);
     return count;

@@ -15,9 +15,12 @@
 /* Every session. No statement_timeout: it could cut a COMMIT, and every call has its own deadline here. */
 static const char settings_of_every_session[] =
     "SELECT set_config(name, value, false) FROM (VALUES"
-    " ('search_path', 'paybuf, pg_temp'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO'), ('bytea_output', 'hex'), ('client_min_messages', 'warning'),"
-    " ('statement_timeout', '0'), ('lock_timeout', '5s'), ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '30s'),"
-    " ('client_connection_check_interval', '1s'), ('default_transaction_read_only', 'off'), ('default_transaction_deferrable', 'off'),"
+    " ('search_path', 'paybuf, pg_temp'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO'), ('bytea_output', 'hex'), "
+    "('client_min_messages', 'warning'),"
+    " ('statement_timeout', '0'), ('lock_timeout', '5s'), ('idle_session_timeout', '0'), "
+    "('idle_in_transaction_session_timeout', '30s'),"
+    " ('client_connection_check_interval', '1s'), ('default_transaction_read_only', 'off'), "
+    "('default_transaction_deferrable', 'off'),"
     " ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '1'), ('tcp_keepalives_count', '3')"
     ") s (name, value)";
 
@@ -30,8 +33,10 @@ static const char settings_of_a_batch_session[] =
     " ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off')"
     ") s (name, value)";
 
-static const char *const role_names[] = {
-    [PAY_PG_AS_LOGIN] = NULL, [PAY_PG_OWNER] = "paybuf_owner", [PAY_PG_WORKER] = "paybuf_worker", [PAY_PG_READER] = "paybuf_reader"};
+static const char *const role_names[] = {[PAY_PG_AS_LOGIN] = NULL,
+                                         [PAY_PG_OWNER] = "paybuf_owner",
+                                         [PAY_PG_WORKER] = "paybuf_worker",
+                                         [PAY_PG_READER] = "paybuf_reader"};
 
 static void notice(void *argument, const PGresult *result) {
     struct pay_pg *pg = argument;
@@ -40,7 +45,8 @@ static void notice(void *argument, const PGresult *result) {
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (severity == NULL || strcmp(severity, "WARNING") != 0) return;
     pg->warnings++;
-    snprintf(pg->last_warning, sizeof pg->last_warning, "%s: %s", code != NULL ? code : "", message != NULL ? message : "");
+    snprintf(pg->last_warning, sizeof pg->last_warning, "%s: %s", code != NULL ? code : "",
+             message != NULL ? message : "");
 }
 
 /* libpq keeps no SQLSTATE of a failed connection, but puts it into the verbose message: "FATAL:  28P01: ...". */
@@ -48,7 +54,8 @@ static void sqlstate_in(const char *message, char code[6]) {
     code[0] = '\0';
     for (const char *at = strstr(message, ":  "); at != NULL; at = strstr(at + 1, ":  ")) {
         int length = 0;
-        while (length < 5 && (isdigit((unsigned char)at[3 + length]) || isupper((unsigned char)at[3 + length]))) length++;
+        while (length < 5 && (isdigit((unsigned char)at[3 + length]) || isupper((unsigned char)at[3 + length])))
+            length++;
         if (length == 5 && at[8] == ':') {
             memcpy(code, at + 3, 5);
             code[5] = '\0';
@@ -67,7 +74,9 @@ static enum pay_move connect_failed(PGconn *connection, struct pay_error *error)
     enum pay_move move = pay_pg_connect_move_of(code);
     if (PQconnectionNeedsPassword(connection)) move = PAY_REFUSE;
     if (strstr(text, "session is read-only") != NULL || strstr(text, "hot standby") != NULL)
-        return pay_pg_fail(error, PAY_REFUSE, code, "PostgreSQL is a standby or read-only; name the primary, or all hosts with commas: %s", text);
+        return pay_pg_fail(error, PAY_REFUSE, code,
+                           "PostgreSQL is a standby or read-only; name the primary, or all hosts with commas: %s",
+                           text);
     return pay_pg_fail(error, move, code, "can't connect to PostgreSQL: %s", text);
 }
 
@@ -78,7 +87,8 @@ static enum pay_move check_url(const char *url, struct pay_error *error) {
         PQconninfoFree(parsed);
         return PAY_OK;
     }
-    pay_pg_fail(error, PAY_REFUSE, "", "the database URL can't be read: %s", message != NULL ? message : "out of memory");
+    pay_pg_fail(error, PAY_REFUSE, "", "the database URL can't be read: %s",
+                message != NULL ? message : "out of memory");
     PQfreemem(message);
     return PAY_REFUSE;
 }
@@ -87,10 +97,28 @@ static PGconn *start(const struct pay_pg_options *options, int64_t timeout_ms) {
     char seconds[24];
     snprintf(seconds, sizeof seconds, "%lld", (long long)(timeout_ms + 999) / 1000);
     /* dbname is the URL; what stands before it is a default, what follows is ours whatever it says. */
-    const char *const names[] = {"fallback_application_name", "dbname", "client_encoding", "tcp_user_timeout", "keepalives", "keepalives_idle",
-                                 "keepalives_interval", "keepalives_count", "connect_timeout", "target_session_attrs", NULL};
-    const char *const values[] = {options->application_name, options->url, "UTF8", "3000", "1", "5", "1", "3", seconds,
-                                  options->role == PAY_PG_READER ? "any" : "read-write", NULL};
+    const char *const names[] = {"fallback_application_name",
+                                 "dbname",
+                                 "client_encoding",
+                                 "tcp_user_timeout",
+                                 "keepalives",
+                                 "keepalives_idle",
+                                 "keepalives_interval",
+                                 "keepalives_count",
+                                 "connect_timeout",
+                                 "target_session_attrs",
+                                 NULL};
+    const char *const values[] = {options->application_name,
+                                  options->url,
+                                  "UTF8",
+                                  "3000",
+                                  "1",
+                                  "5",
+                                  "1",
+                                  "3",
+                                  seconds,
+                                  options->role == PAY_PG_READER ? "any" : "read-write",
+                                  NULL};
     return PQconnectStartParams(names, values, 1);
 }
 
@@ -100,7 +128,8 @@ static enum pay_move wait_connected(PGconn *connection, int64_t deadline_ms, str
         if (wanted == PGRES_POLLING_FAILED) return connect_failed(connection, error);
         int64_t left = deadline_ms - pay_clock_ms();
         if (left <= 0) return pay_pg_fail(error, PAY_AGAIN, "", "PostgreSQL didn't answer the connection in time");
-        struct pollfd poll_for = {.fd = PQsocket(connection), .events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        struct pollfd poll_for = {.fd = PQsocket(connection),
+                                  .events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT};
         if (poll(&poll_for, 1, (int)left) == 0) continue;
         wanted = PQconnectPoll(connection);
     }
@@ -130,16 +159,25 @@ static enum pay_move check_server(struct pay_pg *pg, const struct pay_pg_options
     if (move == PAY_OK) move = pay_pg_exec(pg, pay_sql_check_server, NULL, take_server, &second, NULL, error);
     if (move != PAY_OK) return move;
     const char *host = PQhost(pg->connection);
-    if (first.version < OLDEST_SERVER) return pay_pg_fail(error, PAY_REFUSE, "", "PostgreSQL %lld is too old: 15 or newer", (long long)first.version / 10000);
+    if (first.version < OLDEST_SERVER)
+        return pay_pg_fail(error, PAY_REFUSE, "", "PostgreSQL %lld is too old: 15 or newer",
+                           (long long)first.version / 10000);
     if (!options->allow_unix_socket && (host == NULL || host[0] == '/' || host[0] == '@'))
-        return pay_pg_fail(error, PAY_REFUSE, "", "the database is reached over a unix socket, where PostgreSQL doesn't notice a frozen client: "
-                                                  "name a host, 127.0.0.1 if need be, or set [database] allow_unix_socket");
+        return pay_pg_fail(
+            error, PAY_REFUSE, "",
+            "the database is reached over a unix socket, where PostgreSQL doesn't notice a frozen client: "
+            "name a host, 127.0.0.1 if need be, or set [database] allow_unix_socket");
     /* A pooler has process ids of its own; in transaction mode the session's settings and locks would land in strangers' sessions. */
-    if (options->batch_session && (first.backend_pid != second.backend_pid || first.backend_pid != PQbackendPID(pg->connection)))
-        return pay_pg_fail(error, PAY_REFUSE, "", "there is a pooler between the worker and PostgreSQL: connect to the server itself");
-    if (options->role != PAY_PG_READER && first.in_recovery) return pay_pg_fail(error, PAY_REFUSE, "", "PostgreSQL is a standby: connect to the primary");
+    if (options->batch_session &&
+        (first.backend_pid != second.backend_pid || first.backend_pid != PQbackendPID(pg->connection)))
+        return pay_pg_fail(error, PAY_REFUSE, "",
+                           "there is a pooler between the worker and PostgreSQL: connect to the server itself");
+    if (options->role != PAY_PG_READER && first.in_recovery)
+        return pay_pg_fail(error, PAY_REFUSE, "", "PostgreSQL is a standby: connect to the primary");
     if (!options->allow_unsafe && options->role != PAY_PG_READER && !(first.fsync && first.synchronous_commit))
-        return pay_pg_fail(error, PAY_REFUSE, "", "PostgreSQL runs with %s off and may lose commits that it confirmed: switch it on, or set [database] allow_unsafe",
+        return pay_pg_fail(error, PAY_REFUSE, "",
+                           "PostgreSQL runs with %s off and may lose commits that it confirmed: switch it on, or set "
+                           "[database] allow_unsafe",
                            first.fsync ? "synchronous_commit" : "fsync");
     return PAY_OK;
 }
@@ -151,15 +189,17 @@ static enum pay_move take_role(struct pay_pg *pg, enum pay_pg_role role, struct 
     enum pay_move move = pay_pg_script(pg, statement, error);
     if (move == PAY_OK || (strcmp(error->code, "42501") != 0 && strcmp(error->code, "22023") != 0)) return move;
     struct pay_error cause = *error;
-    return pay_pg_fail(error, PAY_REFUSE, cause.code, "%s may not act as %s: run `paybuf init`, or as an administrator GRANT %s TO %s (%s)", PQuser(pg->connection),
-                       role_names[role], role_names[role], PQuser(pg->connection), cause.text);
+    return pay_pg_fail(error, PAY_REFUSE, cause.code,
+                       "%s may not act as %s: run `paybuf init`, or as an administrator GRANT %s TO %s (%s)",
+                       PQuser(pg->connection), role_names[role], role_names[role], PQuser(pg->connection), cause.text);
 }
 
 static enum pay_move prepare_session(struct pay_pg *pg, const struct pay_pg_options *options, struct pay_error *error) {
     struct pay_error cause = {.move = PAY_OK};
     enum pay_move move = check_server(pg, options, &cause);
     if (move == PAY_OK) move = pay_pg_script(pg, settings_of_every_session, &cause);
-    if (move == PAY_OK && options->role == PAY_PG_READER) move = pay_pg_script(pg, "SET default_transaction_read_only = on", &cause);
+    if (move == PAY_OK && options->role == PAY_PG_READER)
+        move = pay_pg_script(pg, "SET default_transaction_read_only = on", &cause);
     if (move == PAY_OK && options->batch_session) move = pay_pg_script(pg, settings_of_a_batch_session, &cause);
     if (move == PAY_OK) move = take_role(pg, options->role, &cause);
     if (move == PAY_OK) return PAY_OK;
@@ -181,8 +221,9 @@ enum pay_move pay_pg_open(const struct pay_pg_options *options, struct pay_pg **
     if (pg->connection == NULL) abort();
     PQsetNoticeReceiver(pg->connection, notice, pg);
     PQsetErrorVerbosity(pg->connection, PQERRORS_VERBOSE);
-    move = PQstatus(pg->connection) == CONNECTION_BAD ? connect_failed(pg->connection, error)
-                                                      : wait_connected(pg->connection, pay_clock_ms() + timeout_ms, error);
+    move = PQstatus(pg->connection) == CONNECTION_BAD
+               ? connect_failed(pg->connection, error)
+               : wait_connected(pg->connection, pay_clock_ms() + timeout_ms, error);
     if (move == PAY_OK) {
         PQsetErrorVerbosity(pg->connection, PQERRORS_DEFAULT);
         if (PQsetnonblocking(pg->connection, 1) != 0) abort();

@@ -9,7 +9,9 @@ static bool is(const char *sqlstate, const char *code) { return strcmp(sqlstate,
 
 enum pay_move pay_pg_move_of(const char *sqlstate) {
     /* Somebody else was in the way: deadlock, serialization, lock timeout, a cancel that wasn't asked for, the same identity in another lane. */
-    if (is(sqlstate, "40P01") || is(sqlstate, "40001") || is(sqlstate, "55P03") || is(sqlstate, "57014") || is(sqlstate, "23505")) return PAY_REDO;
+    if (is(sqlstate, "40P01") || is(sqlstate, "40001") || is(sqlstate, "55P03") || is(sqlstate, "57014") ||
+        is(sqlstate, "23505"))
+        return PAY_REDO;
     /* "cached plan must not change result type", "prepared statement doesn't exist": a migration ran. The ledger prepares again. */
     if (is(sqlstate, "0A000") || is(sqlstate, "26000")) return PAY_REDO;
     /* The data, or too much of it. */
@@ -19,14 +21,17 @@ enum pay_move pay_pg_move_of(const char *sqlstate) {
 
 enum pay_move pay_pg_connect_move_of(const char *sqlstate) {
     /* Password, database name, rights, bad parameter: a person has to change something. */
-    if (in_class(sqlstate, "28") || is(sqlstate, "3D000") || is(sqlstate, "42501") || in_class(sqlstate, "22") || in_class(sqlstate, "42")) return PAY_REFUSE;
+    if (in_class(sqlstate, "28") || is(sqlstate, "3D000") || is(sqlstate, "42501") || in_class(sqlstate, "22") ||
+        in_class(sqlstate, "42"))
+        return PAY_REFUSE;
     return PAY_AGAIN;
 }
 
 static void set_text(struct pay_error *error, const char *format, va_list arguments) {
     vsnprintf(error->text, sizeof error->text, format, arguments);
     size_t length = strlen(error->text);
-    while (length > 0 && (error->text[length - 1] == '\n' || error->text[length - 1] == ' ')) error->text[--length] = '\0';
+    while (length > 0 && (error->text[length - 1] == '\n' || error->text[length - 1] == ' '))
+        error->text[--length] = '\0';
     for (char *c = error->text; *c != '\0'; c++)
         if ((unsigned char)*c < ' ') *c = ' ';
 }
@@ -60,7 +65,8 @@ enum pay_move pay_pg_fail_by_result(struct pay_error *error, const PGresult *res
     const char *hint = field_or(result, PG_DIAG_MESSAGE_HINT, field_or(result, PG_DIAG_MESSAGE_DETAIL, ""));
     /* After FATAL the server has hung up, whatever its reason was. */
     enum pay_move move = is(severity, "FATAL") || is(severity, "PANIC") ? PAY_SESSION_OVER : pay_pg_move_of(sqlstate);
-    return pay_pg_fail(error, move, sqlstate, "PostgreSQL: %s%s%s%s", field_or(result, PG_DIAG_MESSAGE_PRIMARY, PQresultErrorMessage(result)),
+    return pay_pg_fail(error, move, sqlstate, "PostgreSQL: %s%s%s%s",
+                       field_or(result, PG_DIAG_MESSAGE_PRIMARY, PQresultErrorMessage(result)),
                        hint[0] != '\0' ? " (" : "", hint, hint[0] != '\0' ? ")" : "");
 }
 
@@ -69,11 +75,8 @@ enum pay_move pay_pg_result_error(const struct pay_pg_result *result, struct pay
     switch (PQresultStatus(raw)) {
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
-    case PGRES_SINGLE_TUPLE:
-        return PAY_OK;
-    case PGRES_PIPELINE_ABORTED:
-        return pay_pg_fail(error, PAY_REDO, "skipped", "skipped after an earlier error");
-    default:
-        return pay_pg_fail_by_result(error, raw);
+    case PGRES_SINGLE_TUPLE: return PAY_OK;
+    case PGRES_PIPELINE_ABORTED: return pay_pg_fail(error, PAY_REDO, "skipped", "skipped after an earlier error");
+    default: return pay_pg_fail_by_result(error, raw);
     }
 }

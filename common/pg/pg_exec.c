@@ -30,12 +30,14 @@ bool pay_pg_column_bool(const struct pay_pg_row *row, int column) {
 
 /* The next result, or NULL when the command is over. False: lost or too late. */
 static bool next_result(struct pay_pg *pg, int64_t deadline_ms, PGresult **ret_result, struct pay_error *error) {
-    while (PQisBusy(pg->connection)) {          /* first what is here already: taking in moves the whole buffer each time */
+    while (PQisBusy(pg->connection)) { /* first what is here already: taking in moves the whole buffer each time */
         if (!pay_pg_flush(pg)) return pay_pg_lost(pg, error, "waiting for a result"), false;
         if (!PQisBusy(pg->connection)) break;
         if (!pay_pg_wait(pg, deadline_ms)) {
             pg->broken = true;
-            pay_pg_fail(error, PAY_SESSION_OVER, "", "PostgreSQL didn't answer within %lld ms; the connection was given up", (long long)pg->call_timeout_ms);
+            pay_pg_fail(error, PAY_SESSION_OVER, "",
+                        "PostgreSQL didn't answer within %lld ms; the connection was given up",
+                        (long long)pg->call_timeout_ms);
             return false;
         }
     }
@@ -80,7 +82,8 @@ static enum pay_move collect(struct pay_pg *pg, struct collecting *collecting) {
         take_result(collecting, result);
         PQclear(result);
         if (PQstatus(pg->connection) == CONNECTION_BAD) {
-            if (collecting->move == PAY_OK) collecting->move = pay_pg_lost(pg, collecting->error, "waiting for a result");
+            if (collecting->move == PAY_OK)
+                collecting->move = pay_pg_lost(pg, collecting->error, "waiting for a result");
             pg->broken = true;
             return collecting->move;
         }
@@ -91,7 +94,8 @@ static enum pay_move not_connected(struct pay_error *error) {
     return pay_pg_fail(error, PAY_SESSION_OVER, "", "the connection to PostgreSQL was lost before");
 }
 
-static enum pay_move run(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args, struct collecting *collecting) {
+static enum pay_move run(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args,
+                         struct collecting *collecting) {
     if (pg->broken) return not_connected(collecting->error);
     int sent;
     if (args != NULL)
@@ -102,8 +106,8 @@ static enum pay_move run(struct pay_pg *pg, const char *sql, const struct pay_pg
     return collect(pg, collecting);
 }
 
-enum pay_move pay_pg_exec(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args, pay_pg_row_fn each, void *argument,
-                          int64_t *ret_affected, struct pay_error *error) {
+enum pay_move pay_pg_exec(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args, pay_pg_row_fn each,
+                          void *argument, int64_t *ret_affected, struct pay_error *error) {
     struct collecting collecting = {.each = each, .argument = argument, .error = error};
     enum pay_move move = run(pg, sql, args, &collecting);
     if (move == PAY_OK && ret_affected != NULL) *ret_affected = collecting.affected;
@@ -124,8 +128,8 @@ static bool take_value(void *argument, const struct pay_pg_row *row) {
     return false;
 }
 
-enum pay_move pay_pg_exec_value(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args, char *text, size_t size,
-                                bool *ret_found, struct pay_error *error) {
+enum pay_move pay_pg_exec_value(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args, char *text,
+                                size_t size, bool *ret_found, struct pay_error *error) {
     struct one_value value = {text, size, false};
     enum pay_move move = pay_pg_exec(pg, sql, args, take_value, &value, NULL, error);
     if (move == PAY_OK) *ret_found = value.found;
@@ -138,7 +142,10 @@ enum pay_move pay_pg_script(struct pay_pg *pg, const char *sql, struct pay_error
 }
 
 enum pay_move pay_pg_begin(struct pay_pg *pg, bool repeatable_read_only, struct pay_error *error) {
-    return pay_pg_script(pg, repeatable_read_only ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", error);
+    return pay_pg_script(pg,
+                         repeatable_read_only ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+                                              : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+                         error);
 }
 
 enum pay_move pay_pg_commit(struct pay_pg *pg, struct pay_error *error) {
@@ -147,10 +154,12 @@ enum pay_move pay_pg_commit(struct pay_pg *pg, struct pay_error *error) {
     enum pay_move move = run(pg, "COMMIT", NULL, &collecting);
     if (move != PAY_OK) return move;
     if (strcmp(collecting.tag, "COMMIT") != 0)
-        return pay_pg_fail(error, PAY_REDO, "", "the transaction had failed: PostgreSQL answered %s to COMMIT", collecting.tag);
+        return pay_pg_fail(error, PAY_REDO, "", "the transaction had failed: PostgreSQL answered %s to COMMIT",
+                           collecting.tag);
     if (pg->warnings > 0) {
         pg->broken = true;
-        return pay_pg_fail(error, PAY_SESSION_OVER, "01000", "COMMIT with a warning, its durability is unknown: %s", pg->last_warning);
+        return pay_pg_fail(error, PAY_SESSION_OVER, "01000", "COMMIT with a warning, its durability is unknown: %s",
+                           pg->last_warning);
     }
     return PAY_OK;
 }

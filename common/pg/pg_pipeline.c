@@ -18,13 +18,14 @@ bool pay_pg_flush(struct pay_pg *pg) {
 
 bool pay_pg_wait(struct pay_pg *pg, int64_t deadline_ms) {
     if (pg->broken) return true;
-    struct pollfd wanted = {.fd = PQsocket(pg->connection), .events = (short)(POLLIN | (pg->wants_write ? POLLOUT : 0))};
+    struct pollfd wanted = {.fd = PQsocket(pg->connection),
+                            .events = (short)(POLLIN | (pg->wants_write ? POLLOUT : 0))};
     for (;;) {
         int64_t left = deadline_ms - pay_clock_ms();
         if (left <= 0) return false;
         int ready = poll(&wanted, 1, left > 60000 ? 60000 : (int)left);
         if (ready > 0) return true;
-        if (ready < 0 && errno != EINTR) return true;       /* the next pump says what is wrong */
+        if (ready < 0 && errno != EINTR) return true; /* the next pump says what is wrong */
     }
 }
 
@@ -67,20 +68,18 @@ bool pay_pg_send_prepare(struct pay_pg *pg, const char *name, const char *sql) {
 bool pay_pg_send_prepared(struct pay_pg *pg, const char *name, const struct pay_pg_args *args) {
     if (pg->broken) return false;
     int count = args != NULL ? args->count : 0;
-    return queued(pg, PQsendQueryPrepared(pg->connection, name, count, count > 0 ? args->values : NULL, count > 0 ? args->lengths : NULL,
-                                          count > 0 ? args->formats : NULL, 1));
+    return queued(pg, PQsendQueryPrepared(pg->connection, name, count, count > 0 ? args->values : NULL,
+                                          count > 0 ? args->lengths : NULL, count > 0 ? args->formats : NULL, 1));
 }
 
 bool pay_pg_send(struct pay_pg *pg, const char *sql, const struct pay_pg_args *args) {
     if (pg->broken) return false;
     int count = args != NULL ? args->count : 0;
-    return queued(pg, PQsendQueryParams(pg->connection, sql, count, NULL, count > 0 ? args->values : NULL, count > 0 ? args->lengths : NULL,
-                                        count > 0 ? args->formats : NULL, 1));
+    return queued(pg, PQsendQueryParams(pg->connection, sql, count, NULL, count > 0 ? args->values : NULL,
+                                        count > 0 ? args->lengths : NULL, count > 0 ? args->formats : NULL, 1));
 }
 
-bool pay_pg_sync(struct pay_pg *pg) {
-    return !pg->broken && queued(pg, PQpipelineSync(pg->connection));
-}
+bool pay_pg_sync(struct pay_pg *pg) { return !pg->broken && queued(pg, PQpipelineSync(pg->connection)); }
 
 enum pay_pg_event pay_pg_next(struct pay_pg *pg, struct pay_pg_result **ret_result, struct pay_error *error) {
     if (pg->broken) return pay_pg_lost(pg, error, "talking to it"), PAY_PG_LOST;

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define APPLY_LOCK "SELECT pg_advisory_xact_lock(7305809107361591650)"      /* "paybufdb" as a number: any one that nobody else takes */
+#define APPLY_LOCK                                                                                                     \
+    "SELECT pg_advisory_xact_lock(7305809107361591650)" /* "paybufdb" as a number: any one that nobody else takes */
 
 /* What schema_migration says. */
 struct applied {
     int count;
-    bool unknown;                       /* a version that this program doesn't have */
-    int differs;                        /* version whose checksum is another one; 0: none */
+    bool unknown; /* a version that this program doesn't have */
+    int differs;  /* version whose checksum is another one; 0: none */
     bool done[PAY_SQL_MIGRATION_COUNT];
 };
 
@@ -27,7 +28,8 @@ static bool take_applied(void *argument, const struct pay_pg_row *row) {
     }
     const struct pay_sql_migration *migration = &pay_sql_migrations[version - 1];
     applied->done[version - 1] = true;
-    if (strcmp(pay_pg_column(row, 2), migration->sha256) != 0 && applied->differs == 0) applied->differs = migration->version;
+    if (strcmp(pay_pg_column(row, 2), migration->sha256) != 0 && applied->differs == 0)
+        applied->differs = migration->version;
     return true;
 }
 
@@ -36,10 +38,16 @@ static enum pay_move read_applied(struct pay_pg *pg, struct applied *ret_applied
     enum pay_move move = pay_pg_exec(pg, pay_sql_migrations_applied, NULL, take_applied, &applied, NULL, error);
     if (move != PAY_OK) return move;
     if (applied.differs > 0)
-        return pay_pg_fail(error, PAY_REFUSE, "", "migration %03d was applied to this database with another text than this program carries (checksum differs): "
-                                                  "never edit an applied migration, add a new one", applied.differs);
+        return pay_pg_fail(error, PAY_REFUSE, "",
+                           "migration %03d was applied to this database with another text than this program carries "
+                           "(checksum differs): "
+                           "never edit an applied migration, add a new one",
+                           applied.differs);
     if (applied.unknown)
-        return pay_pg_fail(error, PAY_REFUSE, "", "the database's schema is newer than this program, which knows migrations up to %03d: install a newer paybuf", PAY_SQL_MIGRATION_COUNT);
+        return pay_pg_fail(error, PAY_REFUSE, "",
+                           "the database's schema is newer than this program, which knows migrations up to %03d: "
+                           "install a newer paybuf",
+                           PAY_SQL_MIGRATION_COUNT);
     *ret_applied = applied;
     return PAY_OK;
 }
@@ -112,7 +120,8 @@ struct problems {
 static bool take_problem(void *argument, const struct pay_pg_row *row) {
     struct problems *problems = argument;
     size_t used = strlen(problems->text);
-    snprintf(problems->text + used, sizeof problems->text - used, "%s%s %s", used > 0 ? ", " : "", pay_pg_column(row, 0), pay_pg_column(row, 1));
+    snprintf(problems->text + used, sizeof problems->text - used, "%s%s %s", used > 0 ? ", " : "",
+             pay_pg_column(row, 0), pay_pg_column(row, 1));
     return true;
 }
 
@@ -121,26 +130,33 @@ static enum pay_move check_tables(struct pay_pg *pg, struct pay_error *error) {
     char citus[8] = "";
     bool found;
     enum pay_move move = pay_pg_exec(pg, pay_sql_check_tables, NULL, take_problem, &problems, NULL, error);
-    if (move == PAY_OK) move = pay_pg_exec_value(pg, pay_sql_check_distributed, NULL, citus, sizeof citus, &found, error);
+    if (move == PAY_OK)
+        move = pay_pg_exec_value(pg, pay_sql_check_distributed, NULL, citus, sizeof citus, &found, error);
     if (move != PAY_OK) return move;
     if (problems.text[0] != '\0')
-        return pay_pg_fail(error, PAY_REFUSE, "", "tables in schema paybuf must be ordinary, logged tables of this server: %s", problems.text);
+        return pay_pg_fail(error, PAY_REFUSE, "",
+                           "tables in schema paybuf must be ordinary, logged tables of this server: %s", problems.text);
     if (strcmp(citus, "t") == 0)
-        return pay_pg_fail(error, PAY_REFUSE, "", "this database may distribute its tables (Citus): a fence on another node than the money tears; use a database without it");
+        return pay_pg_fail(error, PAY_REFUSE, "",
+                           "this database may distribute its tables (Citus): a fence on another node than the money "
+                           "tears; use a database without it");
     return PAY_OK;
 }
 
 enum pay_move pay_schema_check(struct pay_pg *pg, struct pay_error *error) {
     char there[8] = "";
     bool found;
-    enum pay_move move = pay_pg_exec_value(pg, "SELECT to_regclass('paybuf.schema_migration') IS NOT NULL", NULL, there, sizeof there, &found, error);
+    enum pay_move move = pay_pg_exec_value(pg, "SELECT to_regclass('paybuf.schema_migration') IS NOT NULL", NULL, there,
+                                           sizeof there, &found, error);
     if (move != PAY_OK) return move;
-    if (strcmp(there, "t") != 0) return pay_pg_fail(error, PAY_REFUSE, "", "this database holds no books yet: run `paybuf init`");
+    if (strcmp(there, "t") != 0)
+        return pay_pg_fail(error, PAY_REFUSE, "", "this database holds no books yet: run `paybuf init`");
     struct applied applied;
     move = read_applied(pg, &applied, error);
     if (move != PAY_OK) return judge(move, error);
     if (applied.count < PAY_SQL_MIGRATION_COUNT)
-        return pay_pg_fail(error, PAY_REFUSE, "", "the database's schema is at %d of %d migrations: run `paybuf init`", applied.count, PAY_SQL_MIGRATION_COUNT);
+        return pay_pg_fail(error, PAY_REFUSE, "", "the database's schema is at %d of %d migrations: run `paybuf init`",
+                           applied.count, PAY_SQL_MIGRATION_COUNT);
     return check_tables(pg, error);
 }
 
@@ -152,13 +168,15 @@ static enum pay_move refuse_other_topic(struct pay_pg *pg, const char *topic, st
     pay_pg_args_text(&args, topic);
     enum pay_move move = pay_pg_exec_value(pg, pay_sql_other_topic, &args, other, sizeof other, &found, error);
     if (move != PAY_OK || !found) return move;
-    return pay_pg_fail(error, PAY_REFUSE, "", "these books belong to topic %s, not %s: one ledger has one request topic", other, topic);
+    return pay_pg_fail(error, PAY_REFUSE, "",
+                       "these books belong to topic %s, not %s: one ledger has one request topic", other, topic);
 }
 
 static enum pay_move insert_rows(struct pay_pg *pg, struct pay_schema_ledger *ledger, struct pay_error *error) {
     int64_t created = 0;
     bool found;
-    enum pay_move move = pay_pg_script(pg, "SET LOCAL ROLE paybuf_owner; SET LOCAL lock_timeout = '20s'; " APPLY_LOCK, error);
+    enum pay_move move =
+        pay_pg_script(pg, "SET LOCAL ROLE paybuf_owner; SET LOCAL lock_timeout = '20s'; " APPLY_LOCK, error);
     if (move == PAY_OK) move = refuse_other_topic(pg, ledger->topic, error);
     if (move == PAY_OK) move = pay_pg_exec(pg, pay_sql_create_ledger, NULL, NULL, NULL, &created, error);
     if (move != PAY_OK) return move;
@@ -170,7 +188,8 @@ static enum pay_move insert_rows(struct pay_pg *pg, struct pay_schema_ledger *le
     move = pay_pg_exec(pg, pay_sql_create_lanes, &args, NULL, NULL, &ledger->partitions_created, error);
     ledger->created = created > 0;
     if (move != PAY_OK) return move;
-    return pay_pg_exec_value(pg, "SELECT ledger_id FROM paybuf.ledger", NULL, ledger->ledger_id, sizeof ledger->ledger_id, &found, error);
+    return pay_pg_exec_value(pg, "SELECT ledger_id FROM paybuf.ledger", NULL, ledger->ledger_id,
+                             sizeof ledger->ledger_id, &found, error);
 }
 
 enum pay_move pay_schema_init_ledger(struct pay_pg *pg, struct pay_schema_ledger *ledger, struct pay_error *error) {

@@ -14,8 +14,8 @@
 #include "pg/pg.h"
 
 struct pay_schema_report {
-    int version;                        /* of the database, afterwards */
-    int applied;                        /* migrations applied by this call */
+    int version; /* of the database, afterwards */
+    int applied; /* migrations applied by this call */
 };
 
 /* Roles, schema, migrations. REFUSE: a checksum differs, the schema is newer than this program, or the login may not do it. */
@@ -26,12 +26,12 @@ enum pay_move pay_schema_apply(struct pay_pg *pg, struct pay_schema_report *ret_
 enum pay_move pay_schema_check(struct pay_pg *pg, struct pay_error *error);
 
 struct pay_schema_ledger {
-    const char *topic;                  /* the request topic */
+    const char *topic; /* the request topic */
     uint32_t partitions;
-    int64_t first_generation;           /* of new partitions' rows; existing rows keep theirs */
-    char ledger_id[37];                 /* out */
-    bool created;                       /* out: the ledger row was made by this call */
-    int64_t partitions_created;         /* out */
+    int64_t first_generation;   /* of new partitions' rows; existing rows keep theirs */
+    char ledger_id[37];         /* out */
+    bool created;               /* out: the ledger row was made by this call */
+    int64_t partitions_created; /* out */
 };
 
 /* The ledger row (its id by gen_random_uuid(), incarnation this server's start) where there is none, and processed_offset rows

@@ -3,10 +3,6 @@
 # and data that only the demo made goes with it.
 
 verb_demo() {
-    local word
-    for word; do
-        if [[ $word == --help || $word == -h ]]; then exec "$root/bench/demo" --help; fi
-    done
     if is_running kafka; then export PAYBUF_DEMO_KEEP=1; fi
     if [[ ! -e $run_dir/kafka/formatted && ! -e $run_dir/postgres.dir ]]; then export PAYBUF_DEMO_WIPE=1; fi
     if ! with_lock up bring_up ""; then return 1; fi

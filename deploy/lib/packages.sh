@@ -5,9 +5,10 @@ packages_build=(build-essential cmake ninja-build pkg-config librdkafka-dev libp
     libmicrohttpd-dev libinih-dev libssl-dev libcurl4-openssl-dev)
 packages_servers=(postgresql kcat default-jre-headless)
 packages_tests=(python3 python3-pytest python3-confluent-kafka python3-psycopg2)
+packages_bench=(nginx)                   # the intake's yardstick
 packages_format=(clang-format-14)
 
-# need GROUP...: build, servers, tests, format
+# need GROUP...: build, servers, tests, bench, format
 need() {
     local wanted=() missing=() group package
     for group in "$@"; do
@@ -31,6 +32,7 @@ provided_otherwise() {
     case $1 in
     default-jre-headless) command -v java >/dev/null ;;
     maven) command -v mvn >/dev/null ;;
+    nginx) [[ -x /usr/sbin/nginx ]] || command -v nginx >/dev/null ;;
     *) return 1 ;;
     esac
 }

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections import defaultdict
 
 import psycopg2
@@ -52,9 +53,12 @@ def read_topic(topic, isolation):
     result = {p: [] for p in partitions}
     waiting = set(partitions)
     consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+    heard = time.monotonic()
     while waiting:
-        batch = consumer.consume(10000, timeout=20)
-        if not batch:
+        batch = consumer.consume(1000, timeout=0.1)         # waits for the whole timeout unless there are so many
+        if batch:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > 20:
             raise SystemExit(f"check: no answer from Kafka about {topic}")
         for message in batch:
             if message.error() is None:

@@ -7,7 +7,8 @@ static bool is_id(const char *text, size_t length) {
     if (length < 1 || length > 64) return false;
     for (size_t i = 0; i < length; i++) {
         char c = text[i];
-        bool fine = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == ':' || c == '-';
+        bool fine = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+                    c == '_' || c == ':' || c == '-';
         if (!fine) return false;
     }
     return true;
@@ -35,7 +36,8 @@ static bool take_attempt(const json_t *document, struct asked *asked) {
 
 static bool take_amount(const json_t *document, struct asked *asked) {
     const json_t *value = json_object_get(document, "amount_minor");
-    if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > 9007199254740991LL) return false;
+    if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > 9007199254740991LL)
+        return false;
     asked->amount_minor = json_integer_value(value);
     return true;
 }
@@ -73,7 +75,8 @@ static bool read_tenant(const struct fake_record *record, struct asked *asked) {
         const struct pay_header *header = &record->headers[i];
         if (strcmp(header->name, "tenant") != 0) continue;
         bool fine = ++count == 1 && header->value != NULL && is_id(header->value, header->length);
-        snprintf(asked->tenant, sizeof asked->tenant, "%.*s", fine ? (int)header->length : 0, (const char *)(fine ? header->value : ""));
+        snprintf(asked->tenant, sizeof asked->tenant, "%.*s", fine ? (int)header->length : 0,
+                 (const char *)(fine ? header->value : ""));
         if (!fine) return false;
     }
     return true;
@@ -82,7 +85,8 @@ static bool read_tenant(const struct fake_record *record, struct asked *asked) {
 static const char *judge_bytes(const struct fake_record *record, struct asked *asked) {
     if (record->value_length > 8192) return "too_large";
     json_error_t error;
-    json_t *document = record->value == NULL ? NULL : json_loadb(record->value, record->value_length, JSON_REJECT_DUPLICATES, &error);
+    json_t *document =
+        record->value == NULL ? NULL : json_loadb(record->value, record->value_length, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(document)) {
         json_decref(document);
         return "malformed_json";
@@ -98,7 +102,8 @@ void asked_read(int32_t partition, const struct fake_record *record, struct aske
     asked->partition = partition;
     asked->offset = record->offset;
     bool good_tenant = read_tenant(record, asked);
-    if (record->key != NULL && is_id(record->key, record->key_length)) memcpy(asked->key, record->key, record->key_length);
+    if (record->key != NULL && is_id(record->key, record->key_length))
+        memcpy(asked->key, record->key, record->key_length);
     const struct pay_header *traceparent = fake_record_header(record, "traceparent");
     asked->has_traceparent = traceparent != NULL && traceparent->length < sizeof asked->traceparent;
     if (asked->has_traceparent) memcpy(asked->traceparent, traceparent->value, traceparent->length);

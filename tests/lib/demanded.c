@@ -12,7 +12,8 @@ const struct fake_commit *demanded_settled_by(const struct fake_database *databa
         const struct fake_commit *commit = &database->commits[i];
         for (uint32_t f = 0; f < commit->fence_count; f++) {
             const struct pay_fence *fence = &commit->fences[f];
-            if (fence->partition == partition && fence->processed_before <= offset && offset < fence->processed_after) return commit;
+            if (fence->partition == partition && fence->processed_before <= offset && offset < fence->processed_after)
+                return commit;
         }
     }
     return NULL;
@@ -24,17 +25,20 @@ enum seen { SEEN_NO, SEEN_MAYBE, SEEN_YES };
 static enum seen row_seen(const struct fake_payment *row, const struct asked *asked, const struct fake_commit *commit) {
     if (row->commit_no <= commit->read_no) return SEEN_YES;
     if (row->commit_no != commit->number) return SEEN_NO;
-    if (row->decision.position.partition != asked->partition) return SEEN_MAYBE;    /* the order between partitions of one batch is free */
+    if (row->decision.position.partition != asked->partition)
+        return SEEN_MAYBE; /* the order between partitions of one batch is free */
     return row->decision.position.offset < asked->offset ? SEEN_YES : SEEN_NO;
 }
 
 /* A row of the same order that fits, as far as it was seen. */
-static const struct fake_payment *find_seen(const struct fake_database *database, const struct asked *asked, const struct fake_commit *commit, bool maybe,
+static const struct fake_payment *find_seen(const struct fake_database *database, const struct asked *asked,
+                                            const struct fake_commit *commit, bool maybe,
                                             bool (*fits)(const struct asked *asked, const struct fake_payment *row)) {
     const struct fake_tables *tables = &database->tables;
     for (uint32_t i = 0; i < tables->payment_count; i++) {
         const struct fake_payment *row = &tables->payments[i];
-        if (strcmp(row->order_id, asked->order_id) != 0 || strcmp(row->tenant, asked->tenant) != 0 || !fits(asked, row)) continue;
+        if (strcmp(row->order_id, asked->order_id) != 0 || strcmp(row->tenant, asked->tenant) != 0 || !fits(asked, row))
+            continue;
         enum seen seen = row_seen(row, asked, commit);
         if (seen == SEEN_YES || (seen == SEEN_MAYBE && maybe)) return row;
     }
@@ -55,7 +59,7 @@ static bool lower_and_paid(const struct asked *asked, const struct fake_payment 
 
 /* ---- what the table demands ---- */
 
-static const char *const outcome_words[] = { "paid", "declined", "conflict", "invalid" };
+static const char *const outcome_words[] = {"paid", "declined", "conflict", "invalid"};
 
 static const char *decline_word(enum pay_reason reason) {
     switch (reason) {
@@ -70,34 +74,47 @@ static const char *decline_word(enum pay_reason reason) {
 
 static struct demanded of_known(const struct asked *asked, const struct fake_payment *row) {
     const struct pay_decision *decision = &row->decision;
-    struct demanded conflict = { .outcome = "conflict", .row = row };
-    if (strcmp(decision->account_id, asked->account_id) != 0) conflict.reason = "account_id_differs";
-    else if (decision->amount_minor != asked->amount_minor) conflict.reason = "amount_minor_differs";
-    else if (strcmp(decision->currency, asked->currency) != 0) conflict.reason = "currency_differs";
+    struct demanded conflict = {.outcome = "conflict", .row = row};
+    if (strcmp(decision->account_id, asked->account_id) != 0)
+        conflict.reason = "account_id_differs";
+    else if (decision->amount_minor != asked->amount_minor)
+        conflict.reason = "amount_minor_differs";
+    else if (strcmp(decision->currency, asked->currency) != 0)
+        conflict.reason = "currency_differs";
     if (conflict.reason != NULL) return conflict;
-    return (struct demanded){ .outcome = outcome_words[decision->outcome], .reason = decline_word(decision->reason), .duplicate = true, .row = row };
+    return (struct demanded){.outcome = outcome_words[decision->outcome],
+                             .reason = decline_word(decision->reason),
+                             .duplicate = true,
+                             .row = row};
 }
 
-struct demanded demanded_of(const struct fake_database *database, const struct asked *asked, const struct fake_commit *commit, bool maybe) {
-    if (asked->invalid != NULL) return (struct demanded){ .outcome = "invalid", .reason = asked->invalid, .field = asked->field, .refusal = true };
+struct demanded demanded_of(const struct fake_database *database, const struct asked *asked,
+                            const struct fake_commit *commit, bool maybe) {
+    if (asked->invalid != NULL)
+        return (struct demanded){
+            .outcome = "invalid", .reason = asked->invalid, .field = asked->field, .refusal = true};
     const struct fake_payment *row = find_seen(database, asked, commit, maybe, same_attempt);
     if (row != NULL) return of_known(asked, row);
     row = find_seen(database, asked, commit, maybe, lower_and_paid);
-    if (row != NULL) return (struct demanded){ .outcome = "conflict", .reason = "already_paid", .row = row };
+    if (row != NULL) return (struct demanded){.outcome = "conflict", .reason = "already_paid", .row = row};
     if (asked->attempt > 1 && find_seen(database, asked, commit, maybe, attempt_before) == NULL)
-        return (struct demanded){ .outcome = "invalid", .reason = "attempt_out_of_sequence", .refusal = true };
+        return (struct demanded){.outcome = "invalid", .reason = "attempt_out_of_sequence", .refusal = true};
     row = fake_database_payment(&database->tables, asked->tenant, asked->order_id, asked->attempt);
-    if (row == NULL) return (struct demanded){ .own_row = true };
-    return (struct demanded){ .outcome = outcome_words[row->decision.outcome], .reason = decline_word(row->decision.reason), .own_row = true, .row = row };
+    if (row == NULL) return (struct demanded){.own_row = true};
+    return (struct demanded){.outcome = outcome_words[row->decision.outcome],
+                             .reason = decline_word(row->decision.reason),
+                             .own_row = true,
+                             .row = row};
 }
 
 static const struct fake_refusal *refusal_of(const struct fake_database *database, const struct asked *asked) {
-    struct pay_position position = { 1, asked->partition, asked->offset };
+    struct pay_position position = {1, asked->partition, asked->offset};
     return fake_database_refusal(&database->tables, &position);
 }
 
 /* The rows bear the demand out: its own row lies at its own position; a refusal where one is due, and only there. */
-static bool rows_agree(const struct fake_database *database, const struct asked *asked, const struct demanded *demanded) {
+static bool rows_agree(const struct fake_database *database, const struct asked *asked,
+                       const struct demanded *demanded) {
     if ((refusal_of(database, asked) != NULL) != demanded->refusal) return false;
     if (!demanded->own_row) return true;
     if (demanded->row == NULL) return false;
@@ -152,14 +169,18 @@ static void set_identity(json_t *reply, const struct asked *asked, bool shown) {
 static void set_outcome(json_t *reply, const struct demanded *demanded) {
     json_object_set_new(reply, "outcome", json_string(demanded->outcome));
     json_object_set_new(reply, "reason", text_or_null(demanded->reason));
-    if (demanded->reason != NULL && strcmp(demanded->reason, "bad_field") == 0) json_object_set_new(reply, "field", text_or_null(demanded->field));
+    if (demanded->reason != NULL && strcmp(demanded->reason, "bad_field") == 0)
+        json_object_set_new(reply, "field", text_or_null(demanded->field));
     json_object_set_new(reply, "duplicate", json_boolean(demanded->duplicate));
 }
 
 static void set_balance(json_t *reply, const struct demanded *demanded) {
-    bool shown = demanded->row != NULL && strcmp(demanded->outcome, "conflict") != 0 && demanded->row->decision.has_account;
-    json_object_set_new(reply, "balance_after_minor", shown ? json_integer(demanded->row->decision.balance_after_minor) : json_null());
-    json_object_set_new(reply, "account_version", shown ? json_integer(demanded->row->decision.account_version) : json_null());
+    bool shown =
+        demanded->row != NULL && strcmp(demanded->outcome, "conflict") != 0 && demanded->row->decision.has_account;
+    json_object_set_new(reply, "balance_after_minor",
+                        shown ? json_integer(demanded->row->decision.balance_after_minor) : json_null());
+    json_object_set_new(reply, "account_version",
+                        shown ? json_integer(demanded->row->decision.account_version) : json_null());
 }
 
 static json_t *stored_object(const struct pay_decision *decision) {
@@ -170,13 +191,15 @@ static json_t *stored_object(const struct pay_decision *decision) {
     return stored;
 }
 
-int64_t demanded_decided_at(const struct fake_database *database, const struct asked *asked, const struct demanded *demanded) {
+int64_t demanded_decided_at(const struct fake_database *database, const struct asked *asked,
+                            const struct demanded *demanded) {
     if (demanded->row != NULL) return demanded->row->decision.decided_at_us;
     const struct fake_refusal *refusal = refusal_of(database, asked);
     return refusal == NULL ? 0 : refusal->refusal.decided_at_us;
 }
 
-static json_t *compose(const struct fake_database *database, const struct asked *asked, const struct demanded *demanded) {
+static json_t *compose(const struct fake_database *database, const struct asked *asked,
+                       const struct demanded *demanded) {
     bool shown = asked->invalid == NULL;
     char time[40];
     json_t *reply = json_object();
@@ -192,11 +215,16 @@ static json_t *compose(const struct fake_database *database, const struct asked 
     set_balance(reply, demanded);
     json_object_set_new(reply, "position", position_text(1, asked->partition, asked->offset));
     const struct pay_decision *decision = demanded->row == NULL ? NULL : &demanded->row->decision;
-    json_object_set_new(reply, "original", decision == NULL ? json_null() : position_text(decision->position.generation, decision->position.partition, decision->position.offset));
+    json_object_set_new(reply, "original",
+                        decision == NULL ? json_null()
+                                         : position_text(decision->position.generation, decision->position.partition,
+                                                         decision->position.offset));
     demanded_time_text(demanded_decided_at(database, asked, demanded), time);
     json_object_set_new(reply, "decided_at", json_string(time));
-    json_object_set_new(reply, "stored", strcmp(demanded->outcome, "conflict") == 0 ? stored_object(decision) : json_null());
-    json_object_set_new(reply, "metadata", shown && asked->metadata != NULL ? json_incref(asked->metadata) : json_null());
+    json_object_set_new(reply, "stored",
+                        strcmp(demanded->outcome, "conflict") == 0 ? stored_object(decision) : json_null());
+    json_object_set_new(reply, "metadata",
+                        shown && asked->metadata != NULL ? json_incref(asked->metadata) : json_null());
     return reply;
 }
 
@@ -214,7 +242,8 @@ static bool says(const struct fake_record *reply, json_t *expected, char **ret_e
     return same;
 }
 
-bool demanded_agrees(const struct fake_database *database, const struct asked *asked, const struct demanded *demanded, const struct fake_record *reply, char **ret_expected) {
+bool demanded_agrees(const struct fake_database *database, const struct asked *asked, const struct demanded *demanded,
+                     const struct fake_record *reply, char **ret_expected) {
     *ret_expected = NULL;
     if (demanded->outcome == NULL || !rows_agree(database, asked, demanded)) return false;
     json_t *expected = compose(database, asked, demanded);

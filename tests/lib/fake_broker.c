@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TAIL_LIVES_MS 200               /* from the append that isn't replicated to the leader change */
+#define TAIL_LIVES_MS 200 /* from the append that isn't replicated to the leader change */
 
 static void *must(void *memory) {
     assert(memory != NULL);
@@ -63,9 +63,7 @@ void fake_record_free(struct fake_record *record) {
     free(record);
 }
 
-bool fake_record_is_request(const struct fake_record *record) {
-    return !record->control && !record->aborted;
-}
+bool fake_record_is_request(const struct fake_record *record) { return !record->control && !record->aborted; }
 
 const struct pay_header *fake_record_header(const struct fake_record *record, const char *name) {
     for (size_t i = 0; i < record->header_count; i++) {
@@ -82,15 +80,18 @@ struct fake_log *fake_broker_log(struct fake_broker *broker, enum fake_topic_nam
 }
 
 int64_t fake_log_stable(const struct fake_log *log) {
-    return log->open_transaction >= 0 && log->open_transaction < log->high_watermark ? log->open_transaction : log->high_watermark;
+    return log->open_transaction >= 0 && log->open_transaction < log->high_watermark ? log->open_transaction
+                                                                                     : log->high_watermark;
 }
 
 size_t fake_log_seek(const struct fake_log *log, int64_t offset) {
     size_t low = 0, high = log->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (log->records[middle]->offset < offset) low = middle + 1;
-        else high = middle;
+        if (log->records[middle]->offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -102,7 +103,8 @@ const struct fake_record *fake_log_find(const struct fake_log *log, int64_t offs
 }
 
 /* Takes the record over and stamps it: LogAppendTime. */
-static int64_t append(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, struct fake_record *record) {
+static int64_t append(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition,
+                      struct fake_record *record) {
     struct fake_log *log = fake_broker_log(broker, topic, partition);
     if (log->count == log->capacity) {
         log->capacity = log->capacity == 0 ? 16 : 2 * log->capacity;
@@ -140,10 +142,14 @@ static void free_log(struct fake_log *log) {
     log->open_transaction = -1;
 }
 
-int64_t fake_broker_append(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, const char *key, const char *value,
-                           const struct pay_header *headers, size_t header_count) {
-    struct pay_outgoing outgoing = { .key = key, .key_length = key == NULL ? 0 : strlen(key), .value = value, .value_length = strlen(value),
-                                     .headers = headers, .header_count = header_count };
+int64_t fake_broker_append(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, const char *key,
+                           const char *value, const struct pay_header *headers, size_t header_count) {
+    struct pay_outgoing outgoing = {.key = key,
+                                    .key_length = key == NULL ? 0 : strlen(key),
+                                    .value = value,
+                                    .value_length = strlen(value),
+                                    .headers = headers,
+                                    .header_count = header_count};
     return append(broker, topic, partition, fake_record_new(&outgoing));
 }
 
@@ -152,7 +158,7 @@ int64_t fake_broker_append_request(struct fake_broker *broker, int32_t partition
 }
 
 void fake_broker_append_control(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition) {
-    struct pay_outgoing nothing = { .value = "" };
+    struct pay_outgoing nothing = {.value = ""};
     struct fake_record *marker = fake_record_new(&nothing);
     marker->control = true;
     append(broker, topic, partition, marker);
@@ -164,10 +170,12 @@ void fake_broker_begin_transaction(struct fake_broker *broker, enum fake_topic_n
     log->open_transaction = log->end;
 }
 
-void fake_broker_end_transaction(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, bool commit) {
+void fake_broker_end_transaction(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition,
+                                 bool commit) {
     struct fake_log *log = fake_broker_log(broker, topic, partition);
     assert(log->open_transaction >= 0);
-    for (size_t i = fake_log_seek(log, log->open_transaction); !commit && i < log->count; i++) log->records[i]->aborted = true;
+    for (size_t i = fake_log_seek(log, log->open_transaction); !commit && i < log->count; i++)
+        log->records[i]->aborted = true;
     log->open_transaction = -1;
     fake_broker_append_control(broker, topic, partition);
 }
@@ -196,7 +204,8 @@ void fake_broker_forget_producers(struct fake_broker *broker) {
     }
 }
 
-void fake_broker_acknowledged(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, int64_t offset) {
+void fake_broker_acknowledged(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition,
+                              int64_t offset) {
     const struct fake_log *log = fake_broker_log(broker, topic, partition);
     size_t index = fake_log_seek(log, offset);
     if (index < log->count && log->records[index]->offset == offset) log->records[index]->acknowledged = true;
@@ -231,7 +240,8 @@ void fake_broker_orphan(struct fake_broker *broker, int64_t producer_id) {
 struct fake_produce *fake_broker_recall(struct fake_broker *broker, const struct fake_produce *acknowledged) {
     for (struct fake_produce **produce = &broker->wire; *produce != NULL; produce = &(*produce)->next) {
         struct fake_produce *earlier = *produce;
-        bool same = earlier->producer_id == acknowledged->producer_id && earlier->topic == acknowledged->topic && earlier->partition == acknowledged->partition;
+        bool same = earlier->producer_id == acknowledged->producer_id && earlier->topic == acknowledged->topic &&
+                    earlier->partition == acknowledged->partition;
         if (!same || earlier->first_sequence >= acknowledged->first_sequence) continue;
         *produce = earlier->next;
         return earlier;
@@ -249,7 +259,7 @@ static struct fake_producer_state *find_state(struct fake_log *log, int64_t prod
 static struct fake_producer_state *add_state(struct fake_log *log, int64_t producer_id) {
     log->states = must(realloc(log->states, (log->state_count + 1) * sizeof *log->states));
     struct fake_producer_state *state = &log->states[log->state_count++];
-    *state = (struct fake_producer_state){ .producer_id = producer_id };
+    *state = (struct fake_producer_state){.producer_id = producer_id};
     return state;
 }
 
@@ -258,7 +268,8 @@ static void drop_state(struct fake_log *log, int64_t producer_id) {
     if (state != NULL) *state = log->states[--log->state_count];
 }
 
-static void append_request(struct fake_broker *broker, struct fake_produce *produce, struct fake_log *log, struct fake_producer_state *state) {
+static void append_request(struct fake_broker *broker, struct fake_produce *produce, struct fake_log *log,
+                           struct fake_producer_state *state) {
     produce->base_offset = log->end;
     for (uint32_t i = 0; i < produce->count; i++) {
         struct fake_record *record = copy_record(produce->records[i]);
@@ -282,12 +293,14 @@ static enum fake_answer judge_and_append(struct fake_broker *broker, struct fake
         append_request(broker, produce, log, state);
         return ANSWER_OK;
     }
-    if (produce->first_sequence > state->next_sequence) return broker->requests_in_flight_max > 1 ? ANSWER_RETRY : ANSWER_FATAL;
-    if (produce->first_sequence + state->last_count == state->next_sequence && (int32_t)produce->count == state->last_count) {
+    if (produce->first_sequence > state->next_sequence)
+        return broker->requests_in_flight_max > 1 ? ANSWER_RETRY : ANSWER_FATAL;
+    if (produce->first_sequence + state->last_count == state->next_sequence &&
+        (int32_t)produce->count == state->last_count) {
         produce->base_offset = state->last_offset;
         return ANSWER_OK;
     }
-    return ANSWER_LIE;      /* an older duplicate, or one that was refused before its followers were taken: the library calls it delivered */
+    return ANSWER_LIE; /* an older duplicate, or one that was refused before its followers were taken: the library calls it delivered */
 }
 
 /* The leader appends, and dies before its followers have it. */
@@ -313,7 +326,9 @@ static void lose_tail(struct fake_log *log) {
 static int64_t answer_due_us(const struct fake_broker *broker, const struct fake_produce *produce) {
     int64_t now = broker->clock->now_us;
     switch (produce->fate.fate) {
-    case FATE_LOST: case FATE_LOST_ACK: case FATE_LOST_ACK_NO_STATE: return now + broker->socket_timeout_ms * 1000;
+    case FATE_LOST:
+    case FATE_LOST_ACK:
+    case FATE_LOST_ACK_NO_STATE: return now + broker->socket_timeout_ms * 1000;
     case FATE_TRUNCATED: return now + (TAIL_LIVES_MS + broker->retry_ms) * 1000;
     case FATE_LATE_ACK: return now + produce->fate.number * 1000;
     default: return now + (broker->latency_ms + (produce->answer == ANSWER_RETRY ? broker->retry_ms : 0)) * 1000;
@@ -322,19 +337,32 @@ static int64_t answer_due_us(const struct fake_broker *broker, const struct fake
 
 static void land(struct fake_broker *broker, struct fake_produce *produce) {
     switch (produce->fate.fate) {
-    case FATE_LOST: case FATE_REFUSE: produce->answer = ANSWER_RETRY; break;
-    case FATE_LOST_ACK: judge_and_append(broker, produce); produce->answer = ANSWER_RETRY; break;
+    case FATE_LOST:
+    case FATE_REFUSE: produce->answer = ANSWER_RETRY; break;
+    case FATE_LOST_ACK:
+        judge_and_append(broker, produce);
+        produce->answer = ANSWER_RETRY;
+        break;
     case FATE_LOST_ACK_NO_STATE:
         judge_and_append(broker, produce);
         drop_state(fake_broker_log(broker, produce->topic, produce->partition), produce->producer_id);
         produce->answer = ANSWER_RETRY;
         break;
-    case FATE_FAIL_KEPT: judge_and_append(broker, produce); produce->answer = ANSWER_FAILED; break;
+    case FATE_FAIL_KEPT:
+        judge_and_append(broker, produce);
+        produce->answer = ANSWER_FAILED;
+        break;
     case FATE_FAIL_LOST: produce->answer = ANSWER_FAILED; break;
     case FATE_LIE: produce->answer = ANSWER_LIE; break;
-    case FATE_LIE_KEPT: judge_and_append(broker, produce); produce->answer = ANSWER_LIE; break;
+    case FATE_LIE_KEPT:
+        judge_and_append(broker, produce);
+        produce->answer = ANSWER_LIE;
+        break;
     case FATE_FATAL: produce->answer = ANSWER_FATAL; break;
-    case FATE_TRUNCATED: append_tail(broker, produce); produce->answer = ANSWER_RETRY; break;
+    case FATE_TRUNCATED:
+        append_tail(broker, produce);
+        produce->answer = ANSWER_RETRY;
+        break;
     default: produce->answer = judge_and_append(broker, produce); break;
     }
     produce->landed = true;
@@ -365,8 +393,10 @@ static void run_wire(struct fake_broker *broker) {
             continue;
         }
         *due = produce->next;
-        if (produce->client != NULL) produce->client->answered(produce->client, produce);
-        else fake_produce_free(produce);
+        if (produce->client != NULL)
+            produce->client->answered(produce->client, produce);
+        else
+            fake_produce_free(produce);
     }
 }
 
@@ -385,7 +415,7 @@ struct fake_member *fake_broker_join(struct fake_broker *broker, struct fake_cli
     for (uint32_t i = 0; i < FAKE_MEMBERS_MAX; i++) {
         struct fake_member *member = &broker->members[i];
         if (member->state != MEMBER_OUT) continue;
-        *member = (struct fake_member){ .state = MEMBER_JOINED, .client = client, .heard_us = broker->clock->now_us };
+        *member = (struct fake_member){.state = MEMBER_JOINED, .client = client, .heard_us = broker->clock->now_us};
         broker->rebalancing = true;
         return member;
     }
@@ -407,14 +437,13 @@ void fake_broker_leave(struct fake_broker *broker, struct fake_member *member) {
     broker->rebalancing = true;
 }
 
-void fake_broker_rebalance(struct fake_broker *broker) {
-    broker->rebalancing = true;
-}
+void fake_broker_rebalance(struct fake_broker *broker) { broker->rebalancing = true; }
 
 void fake_broker_trouble(struct fake_broker *broker, int32_t partition) {
     for (uint32_t i = 0; i < FAKE_MEMBERS_MAX; i++) {
         struct fake_client *client = broker->clients[i];
-        if (client != NULL && client->trouble_count < FAKE_TROUBLES_MAX) client->troubles[client->trouble_count++] = partition;
+        if (client != NULL && client->trouble_count < FAKE_TROUBLES_MAX)
+            client->troubles[client->trouble_count++] = partition;
     }
 }
 
@@ -496,9 +525,7 @@ void fake_broker_run(struct fake_broker *broker) {
     run_group(broker);
 }
 
-static int64_t earlier(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int64_t fake_broker_next_due_us(const struct fake_broker *broker) {
     int64_t due = INT64_MAX;
@@ -514,7 +541,8 @@ int64_t fake_broker_next_due_us(const struct fake_broker *broker) {
     for (uint32_t i = 0; i < FAKE_MEMBERS_MAX && !broker->down; i++) {
         const struct fake_member *member = &broker->members[i];
         bool silent = member->client == NULL || member->client->frozen;
-        if (member->state != MEMBER_OUT && silent) due = earlier(due, member->heard_us + broker->session_timeout_ms * 1000);
+        if (member->state != MEMBER_OUT && silent)
+            due = earlier(due, member->heard_us + broker->session_timeout_ms * 1000);
     }
     return due;
 }

@@ -24,50 +24,51 @@
 
 #define FAKE_PARTITIONS_MAX 16
 #define FAKE_MEMBERS_MAX 8
-#define FAKE_REQUEST_RECORDS_MAX 8      /* records of one produce request */
+#define FAKE_REQUEST_RECORDS_MAX 8 /* records of one produce request */
 #define FAKE_TROUBLES_MAX 32
 
 struct fake_record {
     int64_t offset;
-    int64_t timestamp_ms;               /* the broker's append time */
+    int64_t timestamp_ms; /* the broker's append time */
     int64_t appended_us;
-    void *key;                          /* NULL: none */
+    void *key; /* NULL: none */
     size_t key_length;
     void *value;
     size_t value_length;
     struct pay_header *headers;
     size_t header_count;
-    bool control;                       /* a transaction marker: nobody sees it, its offset is gone */
-    bool aborted;                       /* of an aborted transaction: read_committed readers don't see it */
-    bool acknowledged;                  /* somebody was handed an honest report about it */
-    uint32_t writer;                    /* worker, 0: from outside */
+    bool control;      /* a transaction marker: nobody sees it, its offset is gone */
+    bool aborted;      /* of an aborted transaction: read_committed readers don't see it */
+    bool acknowledged; /* somebody was handed an honest report about it */
+    uint32_t writer;   /* worker, 0: from outside */
 };
 
 /* What the broker remembers of one producer id in one partition. */
 struct fake_producer_state {
     int64_t producer_id;
     int32_t next_sequence;
-    int32_t last_count;                 /* records of the last request, and where they went: a repeat is answered from here */
+    int32_t last_count; /* records of the last request, and where they went: a repeat is answered from here */
     int64_t last_offset;
 };
 
 struct fake_log {
-    struct fake_record **records;       /* ascending offsets, none below what was cut; those below `start` are kept for the checker */
+    struct fake_record *
+        *records; /* ascending offsets, none below what was cut; those below `start` are kept for the checker */
     size_t count, capacity;
-    int64_t start;                      /* log start */
-    int64_t end;                        /* next offset of the leader */
-    int64_t high_watermark;             /* replicated up to here: what readers may see; below `end` while a tail waits */
-    int64_t tail_until_us;              /* then the leader dies and the tail with it; 0: no tail waits */
-    struct fake_producer_state *states_before_tail;     /* what the followers know */
+    int64_t start;          /* log start */
+    int64_t end;            /* next offset of the leader */
+    int64_t high_watermark; /* replicated up to here: what readers may see; below `end` while a tail waits */
+    int64_t tail_until_us;  /* then the leader dies and the tail with it; 0: no tail waits */
+    struct fake_producer_state *states_before_tail; /* what the followers know */
     uint32_t states_before_tail_count;
-    int64_t open_transaction;           /* first offset of a transaction still open, -1: none */
+    int64_t open_transaction; /* first offset of a transaction still open, -1: none */
     struct fake_producer_state *states;
     uint32_t state_count;
 };
 
 struct fake_topic {
     struct fake_log logs[FAKE_PARTITIONS_MAX];
-    uint32_t created;                   /* 1, 2, ..: made anew so often */
+    uint32_t created; /* 1, 2, ..: made anew so often */
 };
 
 enum fake_topic_name { TOPIC_REQUESTS, TOPIC_REPLIES, TOPIC_DEAD_LETTERS, TOPIC_COUNT };
@@ -76,9 +77,9 @@ struct fake_produce;
 
 /* A client as the broker sees it (a fake_stream begins with one). */
 struct fake_client {
-    bool frozen;                        /* its process stands still: it neither sends, hears nor heartbeats */
-    bool lost;                          /* the group has thrown it out, and it doesn't know yet */
-    int32_t troubles[FAKE_TROUBLES_MAX];    /* partitions (or -1) of error events it hasn't taken yet */
+    bool frozen;                         /* its process stands still: it neither sends, hears nor heartbeats */
+    bool lost;                           /* the group has thrown it out, and it doesn't know yet */
+    int32_t troubles[FAKE_TROUBLES_MAX]; /* partitions (or -1) of error events it hasn't taken yet */
     uint32_t trouble_count;
     /* Sends what its producers hold; called whenever time has passed. */
     void (*send)(struct fake_client *client);
@@ -88,68 +89,68 @@ struct fake_client {
 
 /* What a client is told about a request. */
 enum fake_answer {
-    ANSWER_OK,                          /* at base_offset */
-    ANSWER_RETRY,                       /* refused, or timed out: the library sends it again by itself */
+    ANSWER_OK,    /* at base_offset */
+    ANSWER_RETRY, /* refused, or timed out: the library sends it again by itself */
     ANSWER_FAILED,
-    ANSWER_LIE,                         /* delivered, without an offset */
+    ANSWER_LIE, /* delivered, without an offset */
     ANSWER_FATAL
 };
 
 /* A produce request on the wire. */
 struct fake_produce {
-    uint32_t number;                    /* 1, 2, ..: what a script's pN means */
+    uint32_t number; /* 1, 2, ..: what a script's pN means */
     enum fake_topic_name topic;
     int32_t partition;
     int64_t producer_id;
     int32_t first_sequence;
     uint32_t writer;
-    struct fake_record *records[FAKE_REQUEST_RECORDS_MAX];          /* owned; the log gets copies */
+    struct fake_record *records[FAKE_REQUEST_RECORDS_MAX]; /* owned; the log gets copies */
     int64_t source_offsets[FAKE_REQUEST_RECORDS_MAX];
     int32_t source_partitions[FAKE_REQUEST_RECORDS_MAX];
     uint32_t count;
     struct fault_entry fate;
-    bool landed;                        /* the broker is done with it: its answer (or the timeout) is on the way */
+    bool landed; /* the broker is done with it: its answer (or the timeout) is on the way */
     enum fake_answer answer;
-    int64_t base_offset;                /* with ANSWER_OK */
-    int64_t due_us;                     /* next thing to happen: landing, or the answer's arrival */
-    struct fake_client *client;         /* NULL: gone, nobody hears the answer */
+    int64_t base_offset;        /* with ANSWER_OK */
+    int64_t due_us;             /* next thing to happen: landing, or the answer's arrival */
+    struct fake_client *client; /* NULL: gone, nobody hears the answer */
     struct fake_produce *next;
 };
 
 /* One member of the group. Both sides of the protocol are in here, eager rebalancing only. */
 enum fake_member_state {
-    MEMBER_OUT,                         /* slot unused */
-    MEMBER_JOINED,                      /* nothing assigned, ready for the next assignment */
-    MEMBER_ASSIGNING,                   /* an assignment waits for its next_event */
+    MEMBER_OUT,       /* slot unused */
+    MEMBER_JOINED,    /* nothing assigned, ready for the next assignment */
+    MEMBER_ASSIGNING, /* an assignment waits for its next_event */
     MEMBER_STABLE,
-    MEMBER_REVOKING,                    /* a REVOKED waits for its next_event */
-    MEMBER_CONFIRMING                   /* it knows; the group waits for its word */
+    MEMBER_REVOKING,  /* a REVOKED waits for its next_event */
+    MEMBER_CONFIRMING /* it knows; the group waits for its word */
 };
 
 struct fake_member {
     enum fake_member_state state;
-    struct fake_client *client;         /* NULL: dead, until the session times out */
+    struct fake_client *client; /* NULL: dead, until the session times out */
     int64_t heard_us;
     bool assigned[FAKE_PARTITIONS_MAX];
 };
 
 struct fake_broker {
     struct fake_clock *clock;
-    const struct fault_script *script;  /* fates of produce requests; NULL: all land */
+    const struct fault_script *script; /* fates of produce requests; NULL: all land */
     char cluster_id[64];
     uint32_t partition_count;
     struct fake_topic topics[TOPIC_COUNT];
     bool down;
 
-    int64_t latency_ms;                 /* one way */
-    int64_t socket_timeout_ms;          /* then a lost request or answer is sent again */
-    int64_t retry_ms;                   /* then a refused request is */
+    int64_t latency_ms;        /* one way */
+    int64_t socket_timeout_ms; /* then a lost request or answer is sent again */
+    int64_t retry_ms;          /* then a refused request is */
     int64_t session_timeout_ms;
-    uint32_t requests_in_flight_max;    /* of one producer; 1 as the protocol wants it */
+    uint32_t requests_in_flight_max; /* of one producer; 1 as the protocol wants it */
     uint32_t records_per_request;
     size_t dead_letter_max_bytes;
-    bool dead_letters_hang;             /* the dead letter topic's requests aren't answered */
-    const char *refusal;                /* a failed precondition that open() answers; NULL: none */
+    bool dead_letters_hang; /* the dead letter topic's requests aren't answered */
+    const char *refusal;    /* a failed precondition that open() answers; NULL: none */
 
     struct fake_client *clients[FAKE_MEMBERS_MAX];
     struct fake_produce *wire;
@@ -158,7 +159,7 @@ struct fake_broker {
     struct fake_member members[FAKE_MEMBERS_MAX];
     bool rebalancing;
     uint32_t rebalances;
-    int64_t group_offsets[FAKE_PARTITIONS_MAX];     /* G: a courtesy */
+    int64_t group_offsets[FAKE_PARTITIONS_MAX]; /* G: a courtesy */
     struct fault_complaints complaints;
 
     /* The checker's: a leader has appended a record. */
@@ -171,13 +172,14 @@ void fake_broker_free(struct fake_broker *broker);
 struct fake_log *fake_broker_log(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition);
 
 /* Appends from outside. Answers the offset. Strings end with NUL; `key` NULL: none. */
-int64_t fake_broker_append(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, const char *key, const char *value,
-                           const struct pay_header *headers, size_t header_count);
+int64_t fake_broker_append(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, const char *key,
+                           const char *value, const struct pay_header *headers, size_t header_count);
 int64_t fake_broker_append_request(struct fake_broker *broker, int32_t partition, const char *key, const char *value);
 
 /* A transactional producer from outside: records between begin and end are one transaction; its marker takes an offset. */
 void fake_broker_begin_transaction(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition);
-void fake_broker_end_transaction(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, bool commit);
+void fake_broker_end_transaction(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition,
+                                 bool commit);
 /* A marker alone: a transaction that wrote elsewhere, or nothing. */
 void fake_broker_append_control(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition);
 
@@ -220,9 +222,11 @@ void fake_broker_orphan(struct fake_broker *broker, int64_t producer_id);
 /* Takes an earlier request of the same producer and partition that isn't answered yet off the wire; NULL: there is none. */
 struct fake_produce *fake_broker_recall(struct fake_broker *broker, const struct fake_produce *acknowledged);
 struct fake_member *fake_broker_join(struct fake_broker *broker, struct fake_client *client);
-struct fake_member *fake_broker_member(struct fake_broker *broker, const struct fake_client *client);    /* NULL: not in the group */
+struct fake_member *fake_broker_member(struct fake_broker *broker,
+                                       const struct fake_client *client); /* NULL: not in the group */
 void fake_broker_leave(struct fake_broker *broker, struct fake_member *member);
 /* An honest report about the record was handed out. */
-void fake_broker_acknowledged(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, int64_t offset);
+void fake_broker_acknowledged(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition,
+                              int64_t offset);
 
 #endif

@@ -92,7 +92,8 @@ struct fake_lane *fake_database_lane(struct fake_database *database, int32_t par
 
 uint32_t fake_tables_find_account(const struct fake_tables *tables, const char *tenant, const char *account_id) {
     for (uint32_t i = 0; i < tables->account_count; i++) {
-        if (strcmp(tables->accounts[i].tenant, tenant) == 0 && strcmp(tables->accounts[i].account_id, account_id) == 0) return i;
+        if (strcmp(tables->accounts[i].tenant, tenant) == 0 && strcmp(tables->accounts[i].account_id, account_id) == 0)
+            return i;
     }
     return UINT32_MAX;
 }
@@ -102,23 +103,30 @@ struct pay_account *fake_database_account(struct fake_database *database, const 
     return index == UINT32_MAX ? NULL : &database->tables.accounts[index];
 }
 
-const struct fake_payment *fake_database_payment(const struct fake_tables *tables, const char *tenant, const char *order_id, int32_t attempt) {
+const struct fake_payment *fake_database_payment(const struct fake_tables *tables, const char *tenant,
+                                                 const char *order_id, int32_t attempt) {
     for (uint32_t i = 0; i < tables->payment_count; i++) {
         const struct fake_payment *row = &tables->payments[i];
-        if (row->decision.attempt == attempt && strcmp(row->order_id, order_id) == 0 && strcmp(row->tenant, tenant) == 0) return row;
+        if (row->decision.attempt == attempt && strcmp(row->order_id, order_id) == 0 &&
+            strcmp(row->tenant, tenant) == 0)
+            return row;
     }
     return NULL;
 }
 
-const struct fake_refusal *fake_database_refusal(const struct fake_tables *tables, const struct pay_position *position) {
+const struct fake_refusal *fake_database_refusal(const struct fake_tables *tables,
+                                                 const struct pay_position *position) {
     for (uint32_t i = 0; i < tables->refusal_count; i++) {
         const struct pay_position *at = &tables->refusals[i].refusal.position;
-        if (at->generation == position->generation && at->partition == position->partition && at->offset == position->offset) return &tables->refusals[i];
+        if (at->generation == position->generation && at->partition == position->partition &&
+            at->offset == position->offset)
+            return &tables->refusals[i];
     }
     return NULL;
 }
 
-static void add_adjustment(struct fake_tables *tables, const struct pay_account *account, const char *kind, int64_t amount_minor) {
+static void add_adjustment(struct fake_tables *tables, const struct pay_account *account, const char *kind,
+                           int64_t amount_minor) {
     tables->adjustments = fake_grow(tables->adjustments, &tables->adjustment_count, sizeof *tables->adjustments);
     struct fake_adjustment *row = &tables->adjustments[tables->adjustment_count - 1];
     snprintf(row->tenant, sizeof row->tenant, "%s", account->tenant);
@@ -128,12 +136,13 @@ static void add_adjustment(struct fake_tables *tables, const struct pay_account 
     row->account_version = account->version;
 }
 
-void fake_database_open_account(struct fake_database *database, const char *tenant, const char *account_id, const char *currency,
-                                int64_t opening_minor, int64_t floor_minor) {
+void fake_database_open_account(struct fake_database *database, const char *tenant, const char *account_id,
+                                const char *currency, int64_t opening_minor, int64_t floor_minor) {
     struct fake_tables *tables = &database->tables;
     assert(fake_tables_find_account(tables, tenant, account_id) == UINT32_MAX);
     tables->accounts = fake_grow(tables->accounts, &tables->account_count, sizeof *tables->accounts);
-    database->account_locks = fake_must(realloc(database->account_locks, tables->account_count * sizeof *database->account_locks));
+    database->account_locks =
+        fake_must(realloc(database->account_locks, tables->account_count * sizeof *database->account_locks));
     database->account_locks[tables->account_count - 1] = 0;
     struct pay_account *account = &tables->accounts[tables->account_count - 1];
     snprintf(account->tenant, sizeof account->tenant, "%s", tenant);
@@ -147,17 +156,25 @@ void fake_database_open_account(struct fake_database *database, const char *tena
     add_adjustment(tables, account, "open", opening_minor);
 }
 
-void fake_database_adjust(struct fake_database *database, const char *tenant, const char *account_id, const char *kind, int64_t amount_minor) {
+void fake_database_adjust(struct fake_database *database, const char *tenant, const char *account_id, const char *kind,
+                          int64_t amount_minor) {
     struct pay_account *account = fake_database_account(database, tenant, account_id);
     assert(account != NULL);
     assert(database->account_locks[account - database->tables.accounts] == 0);
-    if (strcmp(kind, "credit") == 0) account->balance_minor += amount_minor;
-    else if (strcmp(kind, "debit") == 0) account->balance_minor -= amount_minor;
-    else if (strcmp(kind, "freeze") == 0) account->state = PAY_ACCOUNT_STATE_FROZEN;
-    else if (strcmp(kind, "unfreeze") == 0) account->state = PAY_ACCOUNT_ACTIVE;
-    else if (strcmp(kind, "close") == 0) account->state = PAY_ACCOUNT_STATE_CLOSED;
-    else if (strcmp(kind, "floor") == 0) account->floor_minor = amount_minor;
-    else assert(!"a kind of adjustment");
+    if (strcmp(kind, "credit") == 0)
+        account->balance_minor += amount_minor;
+    else if (strcmp(kind, "debit") == 0)
+        account->balance_minor -= amount_minor;
+    else if (strcmp(kind, "freeze") == 0)
+        account->state = PAY_ACCOUNT_STATE_FROZEN;
+    else if (strcmp(kind, "unfreeze") == 0)
+        account->state = PAY_ACCOUNT_ACTIVE;
+    else if (strcmp(kind, "close") == 0)
+        account->state = PAY_ACCOUNT_STATE_CLOSED;
+    else if (strcmp(kind, "floor") == 0)
+        account->floor_minor = amount_minor;
+    else
+        assert(!"a kind of adjustment");
     account->version++;
     add_adjustment(&database->tables, account, kind, amount_minor);
 }
@@ -196,7 +213,7 @@ struct fake_connection *fake_connection_open(struct fake_database *database, uin
 void fake_connection_drop(struct fake_database *database, struct fake_connection *connection) {
     if (connection == NULL || connection->id == 0) return;
     if (connection->transaction.state == TRANSACTION_WRITING && !connection->ended && !database->commits_get_lost) {
-        connection->client_gone = true;     /* the server has got the COMMIT: fake_database_run runs it */
+        connection->client_gone = true; /* the server has got the COMMIT: fake_database_run runs it */
         return;
     }
     connection->client_gone = true;
@@ -208,20 +225,25 @@ void fake_connection_drop(struct fake_database *database, struct fake_connection
 static void run_connection(struct fake_database *database, struct fake_connection *connection) {
     struct fake_transaction *transaction = &connection->transaction;
     int64_t now = database->clock->now_us;
-    if (transaction->state == TRANSACTION_LOCKING && now >= transaction->due_us) fake_transaction_run_first_half(database, connection);
+    if (transaction->state == TRANSACTION_LOCKING && now >= transaction->due_us)
+        fake_transaction_run_first_half(database, connection);
     if (transaction->state == TRANSACTION_READY && now - transaction->ready_us >= database->idle_timeout_ms * 1000) {
         end_connection(database, connection);
         return;
     }
     int64_t patience = connection->client_gone ? 0 : COMMIT_RUNS_ALONE_AFTER_US;
-    if (transaction->state == TRANSACTION_WRITING && now >= transaction->due_us + patience) fake_transaction_commit(database, connection);
-    if (connection->client_gone && transaction->state != TRANSACTION_WRITING && transaction->state != TRANSACTION_LOCKING) end_connection(database, connection);
+    if (transaction->state == TRANSACTION_WRITING && now >= transaction->due_us + patience)
+        fake_transaction_commit(database, connection);
+    if (connection->client_gone && transaction->state != TRANSACTION_WRITING &&
+        transaction->state != TRANSACTION_LOCKING)
+        end_connection(database, connection);
 }
 
 void fake_database_run(struct fake_database *database) {
     if (database->down) return;
     for (uint32_t i = 0; i < FAKE_CONNECTIONS_MAX; i++) {
-        if (database->connections[i].id != 0 && !database->connections[i].ended) run_connection(database, &database->connections[i]);
+        if (database->connections[i].id != 0 && !database->connections[i].ended)
+            run_connection(database, &database->connections[i]);
     }
 }
 
@@ -229,14 +251,13 @@ static int64_t connection_due_us(const struct fake_database *database, const str
     const struct fake_transaction *transaction = &connection->transaction;
     switch (transaction->state) {
     case TRANSACTION_LOCKING:
-        return transaction->waits_for == 0 ? transaction->due_us : transaction->waits_since_us + database->lock_timeout_ms * 1000;
-    case TRANSACTION_READY:
-        return transaction->ready_us + database->idle_timeout_ms * 1000;
+        return transaction->waits_for == 0 ? transaction->due_us
+                                           : transaction->waits_since_us + database->lock_timeout_ms * 1000;
+    case TRANSACTION_READY: return transaction->ready_us + database->idle_timeout_ms * 1000;
     case TRANSACTION_WRITING:
         if (database->clock->now_us < transaction->due_us || connection->client_gone) return transaction->due_us;
         return transaction->due_us + COMMIT_RUNS_ALONE_AFTER_US;
-    default:
-        return INT64_MAX;
+    default: return INT64_MAX;
     }
 }
 
@@ -255,7 +276,8 @@ void fake_database_stop(struct fake_database *database) {
     for (uint32_t i = 0; i < FAKE_CONNECTIONS_MAX; i++) {
         struct fake_connection *connection = &database->connections[i];
         if (connection->id == 0 || connection->ended) continue;
-        if (connection->transaction.state == TRANSACTION_WRITING && !database->commits_get_lost) fake_transaction_commit(database, connection);
+        if (connection->transaction.state == TRANSACTION_WRITING && !database->commits_get_lost)
+            fake_transaction_commit(database, connection);
         end_connection(database, connection);
     }
     database->down = true;
@@ -273,7 +295,7 @@ void fake_database_put_back(struct fake_database *database, const struct fake_ta
     free_rows(&database->tables);
     copy_rows(copy, &database->tables);
     database->rollbacks++;
-    fake_clock_advance_ms(database->clock, 1);      /* no two servers start in the same microsecond */
+    fake_clock_advance_ms(database->clock, 1); /* no two servers start in the same microsecond */
     fake_database_start(database);
 }
 

@@ -29,7 +29,7 @@
 
 /* A row of processed_offset. */
 struct fake_lane {
-    struct pay_lane_row row;            /* same_group, same_cluster are computed for each reader */
+    struct pay_lane_row row; /* same_group, same_cluster are computed for each reader */
     char group_id[FAKE_NAME_MAX];
     char cluster_id[FAKE_NAME_MAX];
 };
@@ -52,20 +52,20 @@ struct fake_refusal {
 struct fake_adjustment {
     char tenant[PAY_ID_MAX + 1];
     char account_id[PAY_ID_MAX + 1];
-    char kind[12];                      /* open, credit, debit, freeze, unfreeze, close, floor */
+    char kind[12]; /* open, credit, debit, freeze, unfreeze, close, floor */
     int64_t amount_minor;
     int64_t account_version;
 };
 
 struct fake_tables {
-    struct pay_ledger_row ledger;       /* server_started_us is the connection's, not stored */
+    struct pay_ledger_row ledger; /* server_started_us is the connection's, not stored */
     struct fake_lane lanes[FAKE_LANES_MAX];
     uint32_t lane_count;
-    struct pay_account *accounts;       /* `changed` and row_handle unused */
+    struct pay_account *accounts; /* `changed` and row_handle unused */
     uint32_t account_count;
     struct fake_adjustment *adjustments;
     uint32_t adjustment_count;
-    struct fake_payment *payments;      /* order of commits */
+    struct fake_payment *payments; /* order of commits */
     uint32_t payment_count;
     struct fake_refusal *refusals;
     uint32_t refusal_count;
@@ -73,8 +73,8 @@ struct fake_tables {
 
 /* One committed settle, for the checker. */
 struct fake_commit {
-    uint64_t number;                    /* 1, 2, .. */
-    uint64_t read_no;                   /* the last commit that its known read saw */
+    uint64_t number;  /* 1, 2, .. */
+    uint64_t read_no; /* the last commit that its known read saw */
     int64_t at_us;
     uint32_t worker;
     uint32_t fence_count;
@@ -83,11 +83,11 @@ struct fake_commit {
 
 enum fake_transaction_state {
     TRANSACTION_NONE,
-    TRANSACTION_LOCKING,                /* fence, then accounts, one lock at a time */
-    TRANSACTION_READY,                  /* all read; the server waits for the second half */
-    TRANSACTION_WRITING,                /* second half and COMMIT sent */
-    TRANSACTION_COMMITTED,              /* its result not yet read */
-    TRANSACTION_FAILED                  /* rolled back; the error not yet read */
+    TRANSACTION_LOCKING,   /* fence, then accounts, one lock at a time */
+    TRANSACTION_READY,     /* all read; the server waits for the second half */
+    TRANSACTION_WRITING,   /* second half and COMMIT sent */
+    TRANSACTION_COMMITTED, /* its result not yet read */
+    TRANSACTION_FAILED     /* rolled back; the error not yet read */
 };
 
 struct fake_key {
@@ -97,10 +97,10 @@ struct fake_key {
 
 struct fake_transaction {
     enum fake_transaction_state state;
-    int64_t began_us;                   /* now() */
-    int64_t due_us;                     /* when the server has got what was sent */
+    int64_t began_us; /* now() */
+    int64_t due_us;   /* when the server has got what was sent */
     int64_t ready_us;
-    uint32_t waits_for;                 /* connection id, 0 none */
+    uint32_t waits_for; /* connection id, 0 none */
     int64_t waits_since_us;
     uint64_t read_no;
     enum pay_move failure;
@@ -113,9 +113,9 @@ struct fake_transaction {
     uint32_t order_count, account_count, accounts_locked;
 
     /* as read */
-    struct pay_account *accounts;       /* one for each account key */
+    struct pay_account *accounts; /* one for each account key */
     struct fake_payment *known;
-    uint32_t *known_order;              /* index into order_keys */
+    uint32_t *known_order; /* index into order_keys */
     uint32_t known_count;
 
     /* second half, as sent */
@@ -129,10 +129,10 @@ struct fake_transaction {
 
 /* A connection as the server sees it. */
 struct fake_connection {
-    uint32_t id;                        /* 0: slot unused */
+    uint32_t id; /* 0: slot unused */
     uint32_t worker;
-    bool client_gone;                   /* nobody reads its results any more */
-    bool ended;                         /* by the server, or by a cut: the client doesn't know yet */
+    bool client_gone; /* nobody reads its results any more */
+    bool ended;       /* by the server, or by a cut: the client doesn't know yet */
     struct fake_transaction transaction;
 };
 
@@ -142,24 +142,24 @@ struct fake_database {
     int64_t server_started_us;
     bool down;
 
-    int64_t latency_ms;                 /* of each half */
-    int64_t lock_timeout_ms;            /* of the accounts and of a settle's fence */
-    int64_t idle_timeout_ms;            /* idle_in_transaction_session_timeout */
-    bool commits_get_lost;              /* a COMMIT whose client is gone before it ran isn't run */
-    const char *poison_order;           /* a settle that inserts this order is refused because of its data; NULL: none */
+    int64_t latency_ms;       /* of each half */
+    int64_t lock_timeout_ms;  /* of the accounts and of a settle's fence */
+    int64_t idle_timeout_ms;  /* idle_in_transaction_session_timeout */
+    bool commits_get_lost;    /* a COMMIT whose client is gone before it ran isn't run */
+    const char *poison_order; /* a settle that inserts this order is refused because of its data; NULL: none */
 
     struct fake_connection connections[FAKE_CONNECTIONS_MAX];
     uint32_t connections_made;
-    uint32_t lane_locks[FAKE_LANES_MAX];                /* connection id, 0 free; by index into lanes */
-    uint32_t *account_locks;                            /* likewise, by index into accounts */
+    uint32_t lane_locks[FAKE_LANES_MAX]; /* connection id, 0 free; by index into lanes */
+    uint32_t *account_locks;             /* likewise, by index into accounts */
 
     uint64_t commit_count;
-    struct fake_commit *commits;                        /* commits[0 .. commit_log_count) */
+    struct fake_commit *commits; /* commits[0 .. commit_log_count) */
     size_t commit_log_count, commit_log_capacity;
-    uint32_t rollbacks;                                 /* how often an older state was put back */
+    uint32_t rollbacks; /* how often an older state was put back */
     struct fault_complaints complaints;
 
-    void (*on_commit)(void *argument, const struct fake_commit *commit);    /* the checker's, after the rows are in */
+    void (*on_commit)(void *argument, const struct fake_commit *commit); /* the checker's, after the rows are in */
     void *argument;
 };
 
@@ -171,12 +171,14 @@ void fake_database_add_lane(struct fake_database *database, int32_t partition);
 struct fake_lane *fake_database_lane(struct fake_database *database, int32_t partition);
 
 /* account open: version 1. */
-void fake_database_open_account(struct fake_database *database, const char *tenant, const char *account_id, const char *currency,
-                                int64_t opening_minor, int64_t floor_minor);
+void fake_database_open_account(struct fake_database *database, const char *tenant, const char *account_id,
+                                const char *currency, int64_t opening_minor, int64_t floor_minor);
 /* Any other adjustment; takes the account's next version. `kind` as INTERFACES names them. */
-void fake_database_adjust(struct fake_database *database, const char *tenant, const char *account_id, const char *kind, int64_t amount_minor);
+void fake_database_adjust(struct fake_database *database, const char *tenant, const char *account_id, const char *kind,
+                          int64_t amount_minor);
 struct pay_account *fake_database_account(struct fake_database *database, const char *tenant, const char *account_id);
-const struct fake_payment *fake_database_payment(const struct fake_tables *tables, const char *tenant, const char *order_id, int32_t attempt);
+const struct fake_payment *fake_database_payment(const struct fake_tables *tables, const char *tenant,
+                                                 const char *order_id, int32_t attempt);
 const struct fake_refusal *fake_database_refusal(const struct fake_tables *tables, const struct pay_position *position);
 
 /* A copy of the committed tables, and back again: the server starts anew with the older state. fake_tables_free frees a copy. */
@@ -194,18 +196,20 @@ void fake_database_run(struct fake_database *database);
 int64_t fake_database_next_due_us(const struct fake_database *database);
 
 /* For fake_ledger. */
-struct fake_connection *fake_connection_open(struct fake_database *database, uint32_t worker);     /* NULL: down */
+struct fake_connection *fake_connection_open(struct fake_database *database, uint32_t worker); /* NULL: down */
 /* The client is gone: what it has sent is run (or lost), everything else rolled back. */
 void fake_connection_drop(struct fake_database *database, struct fake_connection *connection);
 /* The first half was sent. */
-void fake_transaction_begin(struct fake_database *database, struct fake_connection *connection, const struct pay_batch *batch,
-                            const struct pay_fence *fences, uint32_t fence_count);
+void fake_transaction_begin(struct fake_database *database, struct fake_connection *connection,
+                            const struct pay_batch *batch, const struct pay_fence *fences, uint32_t fence_count);
 /* The second half was sent; `batch` NULL: fence only. */
-void fake_transaction_write(struct fake_database *database, struct fake_connection *connection, const struct pay_batch *batch);
+void fake_transaction_write(struct fake_database *database, struct fake_connection *connection,
+                            const struct pay_batch *batch);
 /* Runs a COMMIT that is due: to COMMITTED or FAILED. */
 void fake_transaction_commit(struct fake_database *database, struct fake_connection *connection);
 /* Rolls back; the connection stays. `failure` other than OK stays to be read. */
-void fake_transaction_roll_back(struct fake_database *database, struct fake_connection *connection, enum pay_move failure, const char *code);
+void fake_transaction_roll_back(struct fake_database *database, struct fake_connection *connection,
+                                enum pay_move failure, const char *code);
 /* The transaction's end was read. */
 void fake_transaction_forget(struct fake_connection *connection);
 

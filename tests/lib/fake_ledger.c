@@ -7,13 +7,9 @@
 
 #define CLAIM_POLL_MS 20
 
-static struct fake_ledger *self(struct pay_ledger *port) {
-    return (struct fake_ledger *)port;
-}
+static struct fake_ledger *self(struct pay_ledger *port) { return (struct fake_ledger *)port; }
 
-static struct fake_tables *tables_of(struct fake_ledger *ledger) {
-    return &ledger->database->tables;
-}
+static struct fake_tables *tables_of(struct fake_ledger *ledger) { return &ledger->database->tables; }
 
 static void drop_connection(struct fake_ledger *ledger) {
     fake_connection_drop(ledger->database, ledger->connection);
@@ -22,7 +18,8 @@ static void drop_connection(struct fake_ledger *ledger) {
 }
 
 /* The end of every call: lets the script have the last word, and keeps what SESSION_OVER means. */
-static enum pay_move answer(struct fake_ledger *ledger, const struct fault_entry *entry, enum pay_move move, const char *code, struct pay_error *error) {
+static enum pay_move answer(struct fake_ledger *ledger, const struct fault_entry *entry, enum pay_move move,
+                            const char *code, struct pay_error *error) {
     enum pay_move wanted = fault_wanted(entry, true);
     if (wanted != PAY_OK) {
         move = wanted;
@@ -37,9 +34,12 @@ static enum pay_move answer(struct fake_ledger *ledger, const struct fault_entry
 }
 
 /* The beginning of every call but connect and close. OK: go on; else what to answer at once. */
-static enum pay_move enter(struct fake_ledger *ledger, enum fault_call call, bool in_settle, const struct fault_entry **ret_entry) {
+static enum pay_move enter(struct fake_ledger *ledger, enum fault_call call, bool in_settle,
+                           const struct fault_entry **ret_entry) {
     if (ledger->over) fault_complain(&ledger->database->complaints, "%s after SESSION_OVER", fault_call_name(call));
-    if (ledger->settling != in_settle) fault_complain(&ledger->database->complaints, "%s %s a settle", fault_call_name(call), in_settle ? "outside" : "inside");
+    if (ledger->settling != in_settle)
+        fault_complain(&ledger->database->complaints, "%s %s a settle", fault_call_name(call),
+                       in_settle ? "outside" : "inside");
     *ret_entry = fault_enter(ledger->fault, call);
     fake_database_run(ledger->database);
     enum pay_move wanted = fault_wanted(*ret_entry, false);
@@ -64,7 +64,8 @@ static enum pay_move ledger_connect(struct pay_ledger *port, struct pay_error *e
     return answer(ledger, entry, move, "08006", error);
 }
 
-static enum pay_move ledger_read_ledger(struct pay_ledger *port, struct pay_ledger_row *ret_row, struct pay_error *error) {
+static enum pay_move ledger_read_ledger(struct pay_ledger *port, struct pay_ledger_row *ret_row,
+                                        struct pay_error *error) {
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_READ_LEDGER, false, &entry);
@@ -81,7 +82,8 @@ static void fill_row(const struct fake_ledger *ledger, const struct fake_lane *l
     ret_row->same_cluster = lane->cluster_id[0] == '\0' || strcmp(lane->cluster_id, ledger->cluster_id) == 0;
 }
 
-static enum pay_move ledger_read_rows(struct pay_ledger *port, struct pay_lane_row *ret_rows, uint32_t capacity, uint32_t *ret_count, struct pay_error *error) {
+static enum pay_move ledger_read_rows(struct pay_ledger *port, struct pay_lane_row *ret_rows, uint32_t capacity,
+                                      uint32_t *ret_count, struct pay_error *error) {
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_READ_ROWS, false, &entry);
@@ -94,7 +96,8 @@ static enum pay_move ledger_read_rows(struct pay_ledger *port, struct pay_lane_r
     return answer(ledger, entry, move, "08006", error);
 }
 
-static enum pay_move ledger_adopt(struct pay_ledger *port, int64_t expected_incarnation_us, bool *ret_adopted, struct pay_error *error) {
+static enum pay_move ledger_adopt(struct pay_ledger *port, int64_t expected_incarnation_us, bool *ret_adopted,
+                                  struct pay_error *error) {
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_ADOPT, false, &entry);
@@ -165,19 +168,21 @@ static enum pay_move ledger_create_row(struct pay_ledger *port, int32_t partitio
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_CREATE_ROW, false, &entry);
-    if (move == PAY_OK && fake_database_lane(ledger->database, partition) == NULL) fake_database_add_lane(ledger->database, partition);
+    if (move == PAY_OK && fake_database_lane(ledger->database, partition) == NULL)
+        fake_database_add_lane(ledger->database, partition);
     return answer(ledger, entry, move, "08006", error);
 }
 
-static enum pay_move ledger_halt_lane(struct pay_ledger *port, int32_t partition, const uint8_t owner[PAY_OWNER_SIZE], int64_t owner_epoch,
-                                      enum pay_halt reason, struct pay_error *error) {
+static enum pay_move ledger_halt_lane(struct pay_ledger *port, int32_t partition, const uint8_t owner[PAY_OWNER_SIZE],
+                                      int64_t owner_epoch, enum pay_halt reason, struct pay_error *error) {
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_HALT_LANE, false, &entry);
     if (move == PAY_OK) {
         struct fake_lane *lane = fake_database_lane(ledger->database, partition);
         if (lane != NULL) move = wait_for_row(ledger, lane);
-        bool mine = lane != NULL && move == PAY_OK && memcmp(lane->row.owner, owner, PAY_OWNER_SIZE) == 0 && lane->row.owner_epoch == owner_epoch;
+        bool mine = lane != NULL && move == PAY_OK && memcmp(lane->row.owner, owner, PAY_OWNER_SIZE) == 0 &&
+                    lane->row.owner_epoch == owner_epoch;
         if (mine) lane->row.halted = reason;
     }
     return answer(ledger, entry, move, "08006", error);
@@ -199,7 +204,9 @@ static bool look_up_known(const struct fake_tables *tables, struct pay_batch *ba
     for (uint32_t i = 0; i < batch->order_count; i++) {
         for (uint32_t row = 0; row < tables->payment_count; row++) {
             const struct fake_payment *payment = &tables->payments[row];
-            if (strcmp(payment->order_id, batch->orders[i].order_id) != 0 || strcmp(payment->tenant, batch->orders[i].tenant) != 0) continue;
+            if (strcmp(payment->order_id, batch->orders[i].order_id) != 0 ||
+                strcmp(payment->tenant, batch->orders[i].tenant) != 0)
+                continue;
             if (!give_known(batch, i, &payment->decision)) return false;
         }
     }
@@ -208,7 +215,8 @@ static bool look_up_known(const struct fake_tables *tables, struct pay_batch *ba
 
 static void look_up_refusals(const struct fake_tables *tables, struct pay_batch *batch) {
     for (uint32_t i = batch->begin; i < batch->end; i++) {
-        const struct fake_refusal *row = batch->dropped[i] ? NULL : fake_database_refusal(tables, &batch->records[i].position);
+        const struct fake_refusal *row =
+            batch->dropped[i] ? NULL : fake_database_refusal(tables, &batch->records[i].position);
         if (row != NULL) *pay_batch_add_refusal(batch, i) = row->refusal;
     }
 }
@@ -218,15 +226,18 @@ static enum pay_move ledger_look_up(struct pay_ledger *port, struct pay_batch *b
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_LOOK_UP, false, &entry);
     if (move == PAY_OK) {
-        if (look_up_known(tables_of(ledger), batch)) look_up_refusals(tables_of(ledger), batch);
-        else move = PAY_SPLIT;
+        if (look_up_known(tables_of(ledger), batch))
+            look_up_refusals(tables_of(ledger), batch);
+        else
+            move = PAY_SPLIT;
     }
     return answer(ledger, entry, move, "08006", error);
 }
 
 /* ---- settle ---- */
 
-static enum pay_move ledger_settle_begin(struct pay_ledger *port, struct pay_batch *batch, struct pay_fence *fences, uint32_t fence_count, struct pay_error *error) {
+static enum pay_move ledger_settle_begin(struct pay_ledger *port, struct pay_batch *batch, struct pay_fence *fences,
+                                         uint32_t fence_count, struct pay_error *error) {
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_SETTLE_BEGIN, false, &entry);
@@ -242,7 +253,8 @@ static enum pay_move ledger_settle_begin(struct pay_ledger *port, struct pay_bat
 }
 
 /* The settle is over and failed with `move`. */
-static enum pay_settle_state fail_settle(struct fake_ledger *ledger, enum pay_move move, const char *code, struct pay_error *error) {
+static enum pay_settle_state fail_settle(struct fake_ledger *ledger, enum pay_move move, const char *code,
+                                         struct pay_error *error) {
     if (move == PAY_SESSION_OVER) {
         drop_connection(ledger);
         ledger->over = true;
@@ -256,7 +268,8 @@ static enum pay_settle_state fail_settle(struct fake_ledger *ledger, enum pay_mo
 
 static void mark_lost(struct fake_ledger *ledger, bool scripted) {
     const struct fake_transaction *transaction = &ledger->connection->transaction;
-    for (uint32_t i = 0; i < ledger->fence_count; i++) ledger->fences[i].lost = transaction->fences[i].lost || (scripted && i == 0);
+    for (uint32_t i = 0; i < ledger->fence_count; i++)
+        ledger->fences[i].lost = transaction->fences[i].lost || (scripted && i == 0);
 }
 
 /* READ: accounts and known decisions into the batch. False: too many known decisions. */
@@ -272,7 +285,8 @@ static bool give_read(struct fake_ledger *ledger) {
     return true;
 }
 
-static enum pay_settle_state poll_ready(struct fake_ledger *ledger, int64_t *ret_decided_at_us, struct pay_error *error) {
+static enum pay_settle_state poll_ready(struct fake_ledger *ledger, int64_t *ret_decided_at_us,
+                                        struct pay_error *error) {
     struct fake_connection *connection = ledger->connection;
     const struct fault_entry *entry = fault_enter(ledger->fault, CALL_SETTLE_READ);
     fake_database_run(ledger->database);
@@ -310,10 +324,12 @@ static enum pay_settle_state poll_commit(struct fake_ledger *ledger, struct pay_
     if (connection->ended) return fail_settle(ledger, PAY_SESSION_OVER, "57P01", error);
     enum pay_move move = fault_wanted(entry, false);
     if (move != PAY_OK && connection->transaction.state == TRANSACTION_WRITING) {
-        fake_transaction_roll_back(ledger->database, connection, PAY_OK, "");       /* failed at COMMIT */
+        fake_transaction_roll_back(ledger->database, connection, PAY_OK, ""); /* failed at COMMIT */
         return fail_settle(ledger, move, "scripted", error);
     }
-    if (move != PAY_OK) return fail_settle(ledger, PAY_SESSION_OVER, "scripted", error);    /* it ran already: all that can be said is nothing */
+    if (move != PAY_OK)
+        return fail_settle(ledger, PAY_SESSION_OVER, "scripted",
+                           error); /* it ran already: all that can be said is nothing */
     if (connection->transaction.state == TRANSACTION_WRITING) fake_transaction_commit(ledger->database, connection);
     if (connection->transaction.state == TRANSACTION_FAILED) {
         char code[sizeof connection->transaction.failure_code];
@@ -331,10 +347,12 @@ static enum pay_settle_state poll_commit(struct fake_ledger *ledger, struct pay_
 
 /* Own deadline between the two round trips. */
 static bool read_is_too_old(const struct fake_ledger *ledger) {
-    return ledger->read_given_us != 0 && ledger->database->clock->now_us - ledger->read_given_us > ledger->round_trip_deadline_ms * 1000;
+    return ledger->read_given_us != 0 &&
+           ledger->database->clock->now_us - ledger->read_given_us > ledger->round_trip_deadline_ms * 1000;
 }
 
-static enum pay_settle_state ledger_settle_poll(struct pay_ledger *port, int64_t *ret_decided_at_us, struct pay_error *error) {
+static enum pay_settle_state ledger_settle_poll(struct pay_ledger *port, int64_t *ret_decided_at_us,
+                                                struct pay_error *error) {
     struct fake_ledger *ledger = self(port);
     if (!ledger->settling) fault_complain(&ledger->database->complaints, "settle_poll outside a settle");
     fake_database_run(ledger->database);
@@ -353,12 +371,9 @@ static enum pay_settle_state ledger_settle_poll(struct pay_ledger *port, int64_t
     case TRANSACTION_WRITING:
         if (ledger->database->clock->now_us < transaction->due_us) return PAY_SETTLE_WAITING;
         return poll_commit(ledger, error);
-    case TRANSACTION_COMMITTED:
-        return poll_commit(ledger, error);
-    case TRANSACTION_FAILED:
-        return poll_failed(ledger, error);
-    default:
-        return PAY_SETTLE_WAITING;
+    case TRANSACTION_COMMITTED: return poll_commit(ledger, error);
+    case TRANSACTION_FAILED: return poll_failed(ledger, error);
+    default: return PAY_SETTLE_WAITING;
     }
 }
 
@@ -404,9 +419,7 @@ static int ledger_descriptor(struct pay_ledger *port, bool *ret_wants_write) {
     return -1;
 }
 
-static void ledger_close(struct pay_ledger *port) {
-    drop_connection(self(port));
-}
+static void ledger_close(struct pay_ledger *port) { drop_connection(self(port)); }
 
 static const struct pay_ledger_ops fake_ledger_ops = {
     .connect = ledger_connect,
@@ -439,9 +452,7 @@ struct fake_ledger *fake_ledger_new(struct fake_database *database, struct fault
     return ledger;
 }
 
-void fake_ledger_crash(struct fake_ledger *ledger) {
-    drop_connection(ledger);
-}
+void fake_ledger_crash(struct fake_ledger *ledger) { drop_connection(ledger); }
 
 void fake_ledger_free(struct fake_ledger *ledger) {
     if (ledger == NULL) return;

@@ -18,7 +18,7 @@
 #include "worker/ledger.h"
 
 struct fake_ledger {
-    struct pay_ledger port;             /* first: the worker's view */
+    struct pay_ledger port; /* first: the worker's view */
     struct fake_database *database;
     struct fault *fault;
     struct fake_connection *connection; /* NULL: not connected */
@@ -28,7 +28,7 @@ struct fake_ledger {
     struct pay_fence *fences;
     uint32_t fence_count;
     int64_t read_given_us;
-    int64_t call_timeout_ms;            /* how long claim waits for the row */
+    int64_t call_timeout_ms; /* how long claim waits for the row */
     int64_t round_trip_deadline_ms;
     char group_id[FAKE_NAME_MAX];
     char cluster_id[FAKE_NAME_MAX];

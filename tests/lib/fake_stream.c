@@ -9,15 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct fake_stream *self(struct pay_stream *port) {
-    return (struct fake_stream *)port;
-}
+static struct fake_stream *self(struct pay_stream *port) { return (struct fake_stream *)port; }
 
-static const struct fake_stream *self_const(const struct pay_stream *port) {
-    return (const struct fake_stream *)port;
-}
+static const struct fake_stream *self_const(const struct pay_stream *port) { return (const struct fake_stream *)port; }
 
-enum pay_move fake_stream_answer(struct fake_stream *stream, const struct fault_entry *entry, enum pay_move move, const char *code, struct pay_error *error) {
+enum pay_move fake_stream_answer(struct fake_stream *stream, const struct fault_entry *entry, enum pay_move move,
+                                 const char *code, struct pay_error *error) {
     enum pay_move wanted = fault_wanted(entry, true);
     fault_leave(stream->fault);
     if (wanted != PAY_OK) return fault_error(error, wanted, "scripted", "as a fake says it");
@@ -53,9 +50,7 @@ static enum pay_move stream_open(struct pay_stream *port, struct pay_error *erro
     return fake_stream_answer(stream, entry, move, "_TRANSPORT", error);
 }
 
-static uint32_t stream_partition_count(struct pay_stream *port) {
-    return self(port)->broker->partition_count;
-}
+static uint32_t stream_partition_count(struct pay_stream *port) { return self(port)->broker->partition_count; }
 
 static bool has_assignment(const struct fake_stream *stream) {
     for (uint32_t i = 0; i < stream->broker->partition_count; i++) {
@@ -102,8 +97,7 @@ static void tell_group_event(struct fake_stream *stream, struct pay_stream_event
         list_partitions(stream, stream->assigned, event);
         memset(stream->assigned, 0, sizeof stream->assigned);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -111,8 +105,10 @@ static void tell_trouble(struct fake_stream *stream, struct pay_stream_event *ev
     event->kind = PAY_STREAM_TROUBLE;
     event->partition = stream->client.troubles[0];
     stream->client.trouble_count--;
-    memmove(&stream->client.troubles[0], &stream->client.troubles[1], stream->client.trouble_count * sizeof stream->client.troubles[0]);
-    fault_error(&event->error, PAY_AGAIN, event->partition >= 0 ? "OFFSET_OUT_OF_RANGE" : "_ALL_BROKERS_DOWN", "as a fake says it");
+    memmove(&stream->client.troubles[0], &stream->client.troubles[1],
+            stream->client.trouble_count * sizeof stream->client.troubles[0]);
+    fault_error(&event->error, PAY_AGAIN, event->partition >= 0 ? "OFFSET_OUT_OF_RANGE" : "_ALL_BROKERS_DOWN",
+                "as a fake says it");
 }
 
 /* It was thrown out, and knows, or held nothing. */
@@ -131,15 +127,15 @@ static void stream_next_event(struct pay_stream *port, struct pay_stream_event *
     if (group_event(stream) == PAY_STREAM_NOTHING && stream->client.trouble_count == 0) return;
     fault_enter(stream->fault, CALL_NEXT_EVENT);
     fake_broker_run(stream->broker);
-    ret_event->kind = group_event(stream);      /* the call may have taken time */
-    if (ret_event->kind != PAY_STREAM_NOTHING) tell_group_event(stream, ret_event);
-    else if (stream->client.trouble_count > 0) tell_trouble(stream, ret_event);
+    ret_event->kind = group_event(stream); /* the call may have taken time */
+    if (ret_event->kind != PAY_STREAM_NOTHING)
+        tell_group_event(stream, ret_event);
+    else if (stream->client.trouble_count > 0)
+        tell_trouble(stream, ret_event);
     fault_leave(stream->fault);
 }
 
-static void stop_all_fetches(struct fake_stream *stream) {
-    memset(stream->fetching, 0, sizeof stream->fetching);
-}
+static void stop_all_fetches(struct fake_stream *stream) { memset(stream->fetching, 0, sizeof stream->fetching); }
 
 static void stream_confirm_revoked(struct pay_stream *port) {
     struct fake_stream *stream = self(port);
@@ -170,7 +166,8 @@ static void stream_commit_courtesy(struct pay_stream *port, int32_t partition, i
 /* ---- request records ---- */
 
 static void add_trouble(struct fake_stream *stream, int32_t partition) {
-    if (stream->client.trouble_count < FAKE_TROUBLES_MAX) stream->client.troubles[stream->client.trouble_count++] = partition;
+    if (stream->client.trouble_count < FAKE_TROUBLES_MAX)
+        stream->client.troubles[stream->client.trouble_count++] = partition;
 }
 
 static bool out_of_range(const struct fake_log *log, int64_t offset) {
@@ -200,7 +197,8 @@ static void stream_stop_fetch(struct pay_stream *port, int32_t partition) {
 }
 
 /* What a partition has to say: moves its position over markers and aborted records; an offset that is gone becomes TROUBLE. */
-static enum pay_record_kind look_at_partition(struct fake_stream *stream, int32_t partition, const struct fake_record **ret_record) {
+static enum pay_record_kind look_at_partition(struct fake_stream *stream, int32_t partition,
+                                              const struct fake_record **ret_record) {
     const struct fake_log *log = fake_broker_log(stream->broker, TOPIC_REQUESTS, partition);
     if (!stream->fetching[partition]) return PAY_RECORD_NONE;
     if (out_of_range(log, stream->position[partition])) {
@@ -210,7 +208,8 @@ static enum pay_record_kind look_at_partition(struct fake_stream *stream, int32_
     }
     int64_t stable = fake_log_stable(log);
     size_t index = fake_log_seek(log, stream->position[partition]);
-    while (index < log->count && log->records[index]->offset < stable && !fake_record_is_request(log->records[index])) index++;
+    while (index < log->count && log->records[index]->offset < stable && !fake_record_is_request(log->records[index]))
+        index++;
     if (index < log->count && log->records[index]->offset < stable) {
         *ret_record = log->records[index];
         return PAY_RECORD_DATA;
@@ -220,7 +219,8 @@ static enum pay_record_kind look_at_partition(struct fake_stream *stream, int32_
 }
 
 /* The next partition in turn that has something to say. */
-static enum pay_record_kind find_turn(struct fake_stream *stream, int32_t *ret_partition, const struct fake_record **ret_record) {
+static enum pay_record_kind find_turn(struct fake_stream *stream, int32_t *ret_partition,
+                                      const struct fake_record **ret_record) {
     uint32_t count = stream->broker->partition_count;
     for (uint32_t i = 0; i < count; i++) {
         *ret_partition = (int32_t)((stream->turn + i) % count);
@@ -231,14 +231,24 @@ static enum pay_record_kind find_turn(struct fake_stream *stream, int32_t *ret_p
 }
 
 /* A copy of its own that dies at the next call. */
-static void give(struct fake_stream *stream, int32_t partition, const struct fake_record *record, struct pay_log_record *ret_record) {
-    struct pay_outgoing outgoing = { .key = record->key, .key_length = record->key_length, .value = record->value, .value_length = record->value_length,
-                                     .headers = record->headers, .header_count = record->header_count };
+static void give(struct fake_stream *stream, int32_t partition, const struct fake_record *record,
+                 struct pay_log_record *ret_record) {
+    struct pay_outgoing outgoing = {.key = record->key,
+                                    .key_length = record->key_length,
+                                    .value = record->value,
+                                    .value_length = record->value_length,
+                                    .headers = record->headers,
+                                    .header_count = record->header_count};
     stream->given = fake_record_new(&outgoing);
-    *ret_record = (struct pay_log_record){ .partition = partition, .offset = record->offset, .timestamp_ms = record->timestamp_ms,
-                                           .key = stream->given->key, .key_length = record->key_length,
-                                           .value = stream->given->value, .value_length = record->value_length,
-                                           .headers = stream->given->headers, .header_count = record->header_count };
+    *ret_record = (struct pay_log_record){.partition = partition,
+                                          .offset = record->offset,
+                                          .timestamp_ms = record->timestamp_ms,
+                                          .key = stream->given->key,
+                                          .key_length = record->key_length,
+                                          .value = stream->given->value,
+                                          .value_length = record->value_length,
+                                          .headers = stream->given->headers,
+                                          .header_count = record->header_count};
     stream->position[partition] = record->offset + 1;
     stream->end_told[partition] = -1;
 }
@@ -263,13 +273,13 @@ static enum pay_record_kind stream_next_record(struct pay_stream *port, struct p
     if (stream->broker->down || find_turn(stream, &partition, &record) == PAY_RECORD_NONE) return PAY_RECORD_NONE;
     const struct fault_entry *entry = fault_enter(stream->fault, CALL_NEXT_RECORD);
     fake_broker_run(stream->broker);
-    enum pay_record_kind kind = find_turn(stream, &partition, &record);     /* the call may have taken time */
+    enum pay_record_kind kind = find_turn(stream, &partition, &record); /* the call may have taken time */
     if (kind == PAY_RECORD_DATA) {
         give(stream, partition, record, ret_record);
         if (entry != NULL && entry->kind == FAULT_REDELIVER) step_back(stream, partition, entry->number);
     } else if (kind == PAY_RECORD_END) {
         stream->end_told[partition] = stream->position[partition];
-        *ret_record = (struct pay_log_record){ .partition = partition, .offset = stream->position[partition] };
+        *ret_record = (struct pay_log_record){.partition = partition, .offset = stream->position[partition]};
     }
     stream->turn = (uint32_t)partition + 1;
     fault_leave(stream->fault);
@@ -278,8 +288,8 @@ static enum pay_record_kind stream_next_record(struct pay_stream *port, struct p
 
 /* ---- looking ---- */
 
-static enum pay_move bounds(struct fake_stream *stream, enum fault_call call, enum fake_topic_name topic, int32_t partition,
-                            int64_t *ret_start, int64_t *ret_end, struct pay_error *error) {
+static enum pay_move bounds(struct fake_stream *stream, enum fault_call call, enum fake_topic_name topic,
+                            int32_t partition, int64_t *ret_start, int64_t *ret_end, struct pay_error *error) {
     const struct fault_entry *entry;
     enum pay_move move = enter(stream, call, &entry);
     if (move == PAY_OK) {
@@ -292,11 +302,13 @@ static enum pay_move bounds(struct fake_stream *stream, enum fault_call call, en
     return fake_stream_answer(stream, entry, move, "_TIMED_OUT", error);
 }
 
-static enum pay_move stream_request_bounds(struct pay_stream *port, int32_t partition, int64_t *ret_start, int64_t *ret_end, struct pay_error *error) {
+static enum pay_move stream_request_bounds(struct pay_stream *port, int32_t partition, int64_t *ret_start,
+                                           int64_t *ret_end, struct pay_error *error) {
     return bounds(self(port), CALL_REQUEST_BOUNDS, TOPIC_REQUESTS, partition, ret_start, ret_end, error);
 }
 
-static enum pay_move stream_reply_bounds(struct pay_stream *port, int32_t partition, int64_t *ret_start, int64_t *ret_end, struct pay_error *error) {
+static enum pay_move stream_reply_bounds(struct pay_stream *port, int32_t partition, int64_t *ret_start,
+                                         int64_t *ret_end, struct pay_error *error) {
     return bounds(self(port), CALL_REPLY_BOUNDS, TOPIC_REPLIES, partition, ret_start, ret_end, error);
 }
 
@@ -306,15 +318,18 @@ static bool header_number(const struct fake_record *record, const char *name, in
 }
 
 static struct pay_reply_mark read_mark(const struct fake_stream *stream, const struct fake_record *record) {
-    struct pay_reply_mark mark = { .log_offset = record->offset };
+    struct pay_reply_mark mark = {.log_offset = record->offset};
     const struct pay_header *ledger = fake_record_header(record, "ledger-id");
-    mark.ours = header_number(record, "source-offset", &mark.source_offset) && header_number(record, "covers-from", &mark.covers_from) &&
+    mark.ours = header_number(record, "source-offset", &mark.source_offset) &&
+                header_number(record, "covers-from", &mark.covers_from) &&
                 header_number(record, "log-generation", &mark.log_generation) && ledger != NULL && ledger->length == 36;
-    mark.same_ledger = mark.ours && strlen(stream->ledger_id) == ledger->length && memcmp(ledger->value, stream->ledger_id, ledger->length) == 0;
+    mark.same_ledger = mark.ours && strlen(stream->ledger_id) == ledger->length &&
+                       memcmp(ledger->value, stream->ledger_id, ledger->length) == 0;
     return mark;
 }
 
-static enum pay_move stream_read_replies(struct pay_stream *port, int32_t partition, int64_t from, int64_t to, pay_reply_fn each, void *argument, struct pay_error *error) {
+static enum pay_move stream_read_replies(struct pay_stream *port, int32_t partition, int64_t from, int64_t to,
+                                         pay_reply_fn each, void *argument, struct pay_error *error) {
     struct fake_stream *stream = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(stream, CALL_READ_REPLIES, &entry);
@@ -330,16 +345,20 @@ static enum pay_move stream_read_replies(struct pay_stream *port, int32_t partit
     return fake_stream_answer(stream, entry, move, "_TIMED_OUT", error);
 }
 
-static enum pay_move stream_read_anchor(struct pay_stream *port, int32_t partition, int64_t offset, struct pay_anchor *ret_seen, struct pay_error *error) {
+static enum pay_move stream_read_anchor(struct pay_stream *port, int32_t partition, int64_t offset,
+                                        struct pay_anchor *ret_seen, struct pay_error *error) {
     struct fake_stream *stream = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(stream, CALL_READ_ANCHOR, &entry);
     if (move == PAY_OK) {
         const struct fake_log *log = fake_broker_log(stream->broker, TOPIC_REQUESTS, partition);
-        const struct fake_record *record = offset >= log->start && offset < log->high_watermark ? fake_log_find(log, offset) : NULL;
-        *ret_seen = (struct pay_anchor){ .present = false };
+        const struct fake_record *record =
+            offset >= log->start && offset < log->high_watermark ? fake_log_find(log, offset) : NULL;
+        *ret_seen = (struct pay_anchor){.present = false};
         if (record != NULL) {
-            *ret_seen = (struct pay_anchor){ true, offset, record->timestamp_ms, pay_record_crc(record->key, record->key_length, record->value, record->value_length) };
+            *ret_seen = (struct pay_anchor){
+                true, offset, record->timestamp_ms,
+                pay_record_crc(record->key, record->key_length, record->value, record->value_length)};
         }
     }
     return fake_stream_answer(stream, entry, move, "_TIMED_OUT", error);
@@ -408,16 +427,13 @@ void fake_stream_know_ledger(struct fake_stream *stream, const char *ledger_id) 
     snprintf(stream->ledger_id, sizeof stream->ledger_id, "%s", ledger_id);
 }
 
-void fake_stream_crash(struct fake_stream *stream) {
-    release(stream);
-}
+void fake_stream_crash(struct fake_stream *stream) { release(stream); }
 
-void fake_stream_freeze(struct fake_stream *stream, bool frozen) {
-    stream->client.frozen = frozen;
-}
+void fake_stream_freeze(struct fake_stream *stream, bool frozen) { stream->client.frozen = frozen; }
 
 bool fake_stream_has_news(const struct fake_stream *stream) {
-    struct fake_stream *looked_at = (struct fake_stream *)(uintptr_t)stream;    /* looking moves positions over markers, nothing else */
+    struct fake_stream *looked_at =
+        (struct fake_stream *)(uintptr_t)stream; /* looking moves positions over markers, nothing else */
     const struct fake_record *record;
     int32_t partition;
     if (stream->reports != NULL || stream->client.trouble_count > 0) return true;

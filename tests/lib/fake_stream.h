@@ -19,7 +19,7 @@
 
 #include "worker/stream.h"
 
-#define FAKE_QUEUE_MAX 64               /* records a publisher holds; then publish answers AGAIN */
+#define FAKE_QUEUE_MAX 64 /* records a publisher holds; then publish answers AGAIN */
 
 /* A record in a publisher's queue. */
 struct fake_queued {
@@ -32,8 +32,8 @@ struct fake_queued {
 
 struct fake_publisher {
     bool open;
-    bool dead;                          /* fatal: nothing more is sent */
-    bool stalled;                       /* gapless (replies): something failed, what comes after it isn't sent */
+    bool dead;    /* fatal: nothing more is sent */
+    bool stalled; /* gapless (replies): something failed, what comes after it isn't sent */
     int64_t producer_id;
     int32_t next_sequence[FAKE_PARTITIONS_MAX];
     uint32_t requests_in_flight;
@@ -50,25 +50,25 @@ struct fake_report {
 #define FAKE_LETTER_PUBLISHER PAY_PUBLISHERS_MAX
 
 struct fake_stream {
-    struct pay_stream port;             /* first: the worker's view */
-    struct fake_client client;          /* the broker's view */
+    struct pay_stream port;    /* first: the worker's view */
+    struct fake_client client; /* the broker's view */
     struct fake_broker *broker;
     struct fault *fault;
-    char ledger_id[40];                 /* ours; "" until told */
+    char ledger_id[40]; /* ours; "" until told */
     bool opened;
     int64_t call_timeout_ms;
 
     bool assigned[FAKE_PARTITIONS_MAX]; /* as last told to the worker */
     int32_t event_partitions[FAKE_PARTITIONS_MAX];
-    bool unconfirmed;                   /* REVOKED or LOST was told: nothing new before confirm_revoked */
+    bool unconfirmed; /* REVOKED or LOST was told: nothing new before confirm_revoked */
 
     bool fetching[FAKE_PARTITIONS_MAX];
     int64_t position[FAKE_PARTITIONS_MAX];
-    int64_t end_told[FAKE_PARTITIONS_MAX];      /* the end of partition that was told last; -1 none */
-    uint32_t turn;                      /* whose record comes next */
-    struct fake_record *given;          /* what next_record gave; dies at the next call */
+    int64_t end_told[FAKE_PARTITIONS_MAX]; /* the end of partition that was told last; -1 none */
+    uint32_t turn;                         /* whose record comes next */
+    struct fake_record *given;             /* what next_record gave; dies at the next call */
 
-    struct fake_publisher publishers[PAY_PUBLISHERS_MAX + 1];   /* the last one: dead letters */
+    struct fake_publisher publishers[PAY_PUBLISHERS_MAX + 1]; /* the last one: dead letters */
     struct fake_report *reports;
 };
 

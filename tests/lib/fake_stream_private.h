@@ -5,13 +5,16 @@
 #include "fake_stream.h"
 
 /* The end of every call that can fail: the script has the last word. */
-enum pay_move fake_stream_answer(struct fake_stream *stream, const struct fault_entry *entry, enum pay_move move, const char *code, struct pay_error *error);
+enum pay_move fake_stream_answer(struct fake_stream *stream, const struct fault_entry *entry, enum pay_move move,
+                                 const char *code, struct pay_error *error);
 
 /* The publishing ops of the port. */
 enum pay_move fake_stream_open_publisher(struct pay_stream *port, uint32_t slot, struct pay_error *error);
 void fake_stream_close_publisher(struct pay_stream *port, uint32_t slot);
-enum pay_move fake_stream_publish(struct pay_stream *port, uint32_t slot, const struct pay_outgoing *reply, struct pay_error *error);
-enum pay_move fake_stream_dead_letter(struct pay_stream *port, const struct pay_outgoing *letter, struct pay_error *error);
+enum pay_move fake_stream_publish(struct pay_stream *port, uint32_t slot, const struct pay_outgoing *reply,
+                                  struct pay_error *error);
+enum pay_move fake_stream_dead_letter(struct pay_stream *port, const struct pay_outgoing *letter,
+                                      struct pay_error *error);
 void fake_stream_reset_dead_letters(struct pay_stream *port);
 bool fake_stream_next_report(struct pay_stream *port, struct pay_report *ret_report);
 

@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct fake_stream *self(struct pay_stream *port) {
-    return (struct fake_stream *)port;
-}
+static struct fake_stream *self(struct pay_stream *port) { return (struct fake_stream *)port; }
 
 static struct fake_stream *of_client(struct fake_client *client) {
     return (struct fake_stream *)((char *)client - offsetof(struct fake_stream, client));
@@ -40,9 +38,7 @@ static void drop_reports(struct fake_stream *stream, uint32_t slot) {
     }
 }
 
-static uint32_t slot_number(uint32_t index) {
-    return index == FAKE_LETTER_PUBLISHER ? PAY_DEAD_LETTER_SLOT : index;
-}
+static uint32_t slot_number(uint32_t index) { return index == FAKE_LETTER_PUBLISHER ? PAY_DEAD_LETTER_SLOT : index; }
 
 /* Purge and destroy: what is on the wire stays there, and nobody hears of it. */
 void fake_stream_purge(struct fake_stream *stream, uint32_t index) {
@@ -69,7 +65,8 @@ static struct fake_produce *take_request(struct fake_stream *stream, struct fake
     produce->first_sequence = publisher->next_sequence[produce->partition];
     produce->writer = stream->fault->worker;
     produce->client = &stream->client;
-    for (struct fake_queued **queued = &publisher->queue; *queued != NULL && produce->count < stream->broker->records_per_request;) {
+    for (struct fake_queued **queued = &publisher->queue;
+         *queued != NULL && produce->count < stream->broker->records_per_request;) {
         struct fake_queued *taken = *queued;
         if (taken->partition != produce->partition) {
             queued = &taken->next;
@@ -89,7 +86,8 @@ void fake_stream_client_send(struct fake_client *client) {
     struct fake_stream *stream = of_client(client);
     for (uint32_t i = 0; i <= PAY_PUBLISHERS_MAX; i++) {
         struct fake_publisher *publisher = &stream->publishers[i];
-        while (publisher->queue != NULL && !publisher->stalled && !publisher->dead && publisher->requests_in_flight < stream->broker->requests_in_flight_max) {
+        while (publisher->queue != NULL && !publisher->stalled && !publisher->dead &&
+               publisher->requests_in_flight < stream->broker->requests_in_flight_max) {
             fake_broker_send(stream->broker, take_request(stream, publisher));
             publisher->requests_in_flight++;
         }
@@ -108,13 +106,16 @@ static void add_report(struct fake_stream *stream, const struct pay_report *repo
 
 static uint32_t find_publisher(const struct fake_stream *stream, int64_t producer_id) {
     uint32_t i = 0;
-    while (i <= PAY_PUBLISHERS_MAX && !(stream->publishers[i].open && stream->publishers[i].producer_id == producer_id)) i++;
+    while (i <= PAY_PUBLISHERS_MAX && !(stream->publishers[i].open && stream->publishers[i].producer_id == producer_id))
+        i++;
     return i;
 }
 
 static void report_request(struct fake_stream *stream, uint32_t index, const struct fake_produce *produce) {
     for (uint32_t i = 0; i < produce->count; i++) {
-        struct pay_report report = { .publisher = slot_number(index), .partition = produce->partition, .source_offset = produce->source_offsets[i] };
+        struct pay_report report = {.publisher = slot_number(index),
+                                    .partition = produce->partition,
+                                    .source_offset = produce->source_offsets[i]};
         report.failed = produce->answer == ANSWER_FAILED;
         report.log_offset = produce->answer == ANSWER_OK ? produce->base_offset + (int64_t)i : -1001;
         snprintf(report.code, sizeof report.code, "%s", report.failed ? "NOT_LEADER_OR_FOLLOWER" : "");
@@ -123,7 +124,13 @@ static void report_request(struct fake_stream *stream, uint32_t index, const str
 }
 
 static void report_fatal(struct fake_stream *stream, uint32_t index) {
-    struct pay_report report = { .publisher = slot_number(index), .partition = -1, .source_offset = -1, .failed = true, .log_offset = -1, .fatal = true, .code = "_FATAL" };
+    struct pay_report report = {.publisher = slot_number(index),
+                                .partition = -1,
+                                .source_offset = -1,
+                                .failed = true,
+                                .log_offset = -1,
+                                .fatal = true,
+                                .code = "_FATAL"};
     add_report(stream, &report, TOPIC_REPLIES);
 }
 
@@ -151,8 +158,9 @@ void fake_stream_client_answered(struct fake_client *client, struct fake_produce
         return;
     }
     publisher->requests_in_flight--;
-    bool lost = produce->answer == ANSWER_FAILED || (produce->fate.fate == FATE_LIE && stream->broker->requests_in_flight_max == 1);
-    if (lost && index != FAKE_LETTER_PUBLISHER) publisher->stalled = true;     /* letters have no order to keep */
+    bool lost = produce->answer == ANSWER_FAILED ||
+                (produce->fate.fate == FATE_LIE && stream->broker->requests_in_flight_max == 1);
+    if (lost && index != FAKE_LETTER_PUBLISHER) publisher->stalled = true; /* letters have no order to keep */
     if (produce->answer == ANSWER_FATAL) {
         publisher->dead = true;
         report_fatal(stream, index);
@@ -183,7 +191,8 @@ void fake_stream_close_publisher(struct pay_stream *port, uint32_t slot) {
     fault_leave(stream->fault);
 }
 
-static enum pay_move enqueue(struct fake_stream *stream, uint32_t index, enum fake_topic_name topic, const struct pay_outgoing *outgoing) {
+static enum pay_move enqueue(struct fake_stream *stream, uint32_t index, enum fake_topic_name topic,
+                             const struct pay_outgoing *outgoing) {
     struct fake_publisher *publisher = &stream->publishers[index];
     if (publisher->dead) return PAY_SESSION_OVER;
     if (publisher->queued == FAKE_QUEUE_MAX) return PAY_AGAIN;
@@ -200,7 +209,8 @@ static enum pay_move enqueue(struct fake_stream *stream, uint32_t index, enum fa
     return PAY_OK;
 }
 
-enum pay_move fake_stream_publish(struct pay_stream *port, uint32_t slot, const struct pay_outgoing *reply, struct pay_error *error) {
+enum pay_move fake_stream_publish(struct pay_stream *port, uint32_t slot, const struct pay_outgoing *reply,
+                                  struct pay_error *error) {
     struct fake_stream *stream = self(port);
     const struct fault_entry *entry = fault_enter(stream->fault, CALL_PUBLISH);
     fake_broker_run(stream->broker);
@@ -215,11 +225,13 @@ enum pay_move fake_stream_publish(struct pay_stream *port, uint32_t slot, const 
 
 static size_t outgoing_size(const struct pay_outgoing *outgoing) {
     size_t size = outgoing->key_length + outgoing->value_length;
-    for (size_t i = 0; i < outgoing->header_count; i++) size += strlen(outgoing->headers[i].name) + outgoing->headers[i].length;
+    for (size_t i = 0; i < outgoing->header_count; i++)
+        size += strlen(outgoing->headers[i].name) + outgoing->headers[i].length;
     return size;
 }
 
-enum pay_move fake_stream_dead_letter(struct pay_stream *port, const struct pay_outgoing *letter, struct pay_error *error) {
+enum pay_move fake_stream_dead_letter(struct pay_stream *port, const struct pay_outgoing *letter,
+                                      struct pay_error *error) {
     struct fake_stream *stream = self(port);
     const struct fault_entry *entry = fault_enter(stream->fault, CALL_DEAD_LETTER);
     fake_broker_run(stream->broker);
@@ -255,7 +267,8 @@ bool fake_stream_next_report(struct pay_stream *port, struct pay_report *ret_rep
     stream->reports = report->next;
     *ret_report = report->report;
     spoil_report(entry, ret_report);
-    if (!ret_report->failed && ret_report->log_offset >= 0) fake_broker_acknowledged(stream->broker, report->topic, ret_report->partition, ret_report->log_offset);
+    if (!ret_report->failed && ret_report->log_offset >= 0)
+        fake_broker_acknowledged(stream->broker, report->topic, ret_report->partition, ret_report->log_offset);
     free(report);
     fault_leave(stream->fault);
     return true;

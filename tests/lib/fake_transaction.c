@@ -28,11 +28,10 @@ void fake_transaction_free(struct fake_transaction *transaction) {
     memset(transaction, 0, sizeof *transaction);
 }
 
-void fake_transaction_forget(struct fake_connection *connection) {
-    fake_transaction_free(&connection->transaction);
-}
+void fake_transaction_forget(struct fake_connection *connection) { fake_transaction_free(&connection->transaction); }
 
-void fake_transaction_roll_back(struct fake_database *database, struct fake_connection *connection, enum pay_move failure, const char *code) {
+void fake_transaction_roll_back(struct fake_database *database, struct fake_connection *connection,
+                                enum pay_move failure, const char *code) {
     struct fake_transaction *transaction = &connection->transaction;
     fake_transaction_release(database, connection);
     transaction->waits_for = 0;
@@ -41,13 +40,16 @@ void fake_transaction_roll_back(struct fake_database *database, struct fake_conn
     transaction->state = failure == PAY_OK ? TRANSACTION_NONE : TRANSACTION_FAILED;
 }
 
-static void complain_about_order(struct fake_database *database, const struct pay_batch *batch, const struct pay_fence *fences, uint32_t fence_count) {
+static void complain_about_order(struct fake_database *database, const struct pay_batch *batch,
+                                 const struct pay_fence *fences, uint32_t fence_count) {
     for (uint32_t i = 1; i < fence_count; i++) {
-        if (fences[i - 1].partition >= fences[i].partition) fault_complain(&database->complaints, "settle_begin: fences are not in partition order");
+        if (fences[i - 1].partition >= fences[i].partition)
+            fault_complain(&database->complaints, "settle_begin: fences are not in partition order");
     }
     for (uint32_t i = 1; batch != NULL && i < batch->account_count; i++) {
         const struct pay_account *a = &batch->accounts[i - 1], *b = &batch->accounts[i];
-        if (pay_tenant_id_compare(a->tenant, a->account_id, b->tenant, b->account_id) >= 0) fault_complain(&database->complaints, "settle_begin: accounts are not in lock order");
+        if (pay_tenant_id_compare(a->tenant, a->account_id, b->tenant, b->account_id) >= 0)
+            fault_complain(&database->complaints, "settle_begin: accounts are not in lock order");
     }
 }
 
@@ -69,8 +71,8 @@ static struct fake_key *copy_account_keys(const struct pay_batch *batch) {
     return keys;
 }
 
-void fake_transaction_begin(struct fake_database *database, struct fake_connection *connection, const struct pay_batch *batch,
-                            const struct pay_fence *fences, uint32_t fence_count) {
+void fake_transaction_begin(struct fake_database *database, struct fake_connection *connection,
+                            const struct pay_batch *batch, const struct pay_fence *fences, uint32_t fence_count) {
     struct fake_transaction *transaction = &connection->transaction;
     assert(transaction->state == TRANSACTION_NONE && fence_count > 0 && fence_count <= FAKE_LANES_MAX);
     complain_about_order(database, batch, fences, fence_count);
@@ -118,7 +120,8 @@ static bool take_lock(struct fake_database *database, struct fake_connection *co
 }
 
 static bool fence_holds(const struct pay_fence *fence, const struct pay_lane_row *row) {
-    return memcmp(fence->owner, row->owner, PAY_OWNER_SIZE) == 0 && fence->owner_epoch == row->owner_epoch && fence->processed_before == row->next_offset;
+    return memcmp(fence->owner, row->owner, PAY_OWNER_SIZE) == 0 && fence->owner_epoch == row->owner_epoch &&
+           fence->processed_before == row->next_offset;
 }
 
 /* Owner, epoch and P of every partition, by the rows as they are now that they are locked. */
@@ -128,7 +131,8 @@ static bool compare_fences(struct fake_database *database, struct fake_connectio
     bool all = true;
     for (uint32_t i = 0; i < transaction->fence_count; i++) {
         uint32_t lane = fake_tables_find_lane(tables, transaction->fences[i].partition);
-        transaction->fences[i].lost = lane == UINT32_MAX || !fence_holds(&transaction->fences[i], &tables->lanes[lane].row);
+        transaction->fences[i].lost =
+            lane == UINT32_MAX || !fence_holds(&transaction->fences[i], &tables->lanes[lane].row);
         if (transaction->fences[i].lost) all = false;
     }
     if (!all) {
@@ -146,7 +150,8 @@ static bool lock_fences(struct fake_database *database, struct fake_connection *
     struct fake_transaction *transaction = &connection->transaction;
     if (transaction->fences_locked == transaction->fence_count) return true;
     while (transaction->fences_locked < transaction->fence_count) {
-        uint32_t lane = fake_tables_find_lane(&database->tables, transaction->fences[transaction->fences_locked].partition);
+        uint32_t lane =
+            fake_tables_find_lane(&database->tables, transaction->fences[transaction->fences_locked].partition);
         if (lane != UINT32_MAX && !take_lock(database, connection, &database->lane_locks[lane])) return false;
         transaction->fences_locked++;
     }
@@ -167,7 +172,8 @@ static bool lock_accounts(struct fake_database *database, struct fake_connection
 static void read_accounts(const struct fake_database *database, struct fake_transaction *transaction) {
     transaction->accounts = fake_must(calloc(transaction->account_count + 1, sizeof *transaction->accounts));
     for (uint32_t i = 0; i < transaction->account_count; i++) {
-        uint32_t account = fake_tables_find_account(&database->tables, transaction->account_keys[i].tenant, transaction->account_keys[i].id);
+        uint32_t account = fake_tables_find_account(&database->tables, transaction->account_keys[i].tenant,
+                                                    transaction->account_keys[i].id);
         if (account == UINT32_MAX) continue;
         transaction->accounts[i] = database->tables.accounts[account];
         transaction->accounts[i].row_handle = account + 1;
@@ -180,7 +186,9 @@ static void read_known(const struct fake_database *database, struct fake_transac
     transaction->known_order = fake_must(calloc(tables->payment_count + 1, sizeof *transaction->known_order));
     for (uint32_t i = 0; i < transaction->order_count; i++) {
         for (uint32_t row = 0; row < tables->payment_count; row++) {
-            if (strcmp(tables->payments[row].order_id, transaction->order_keys[i].id) != 0 || strcmp(tables->payments[row].tenant, transaction->order_keys[i].tenant) != 0) continue;
+            if (strcmp(tables->payments[row].order_id, transaction->order_keys[i].id) != 0 ||
+                strcmp(tables->payments[row].tenant, transaction->order_keys[i].tenant) != 0)
+                continue;
             transaction->known[transaction->known_count] = tables->payments[row];
             transaction->known_order[transaction->known_count++] = i;
         }
@@ -199,10 +207,12 @@ void fake_transaction_run_first_half(struct fake_database *database, struct fake
 
 static int compare_payment_keys(const struct fake_payment *a, const struct fake_payment *b) {
     int order = pay_tenant_id_compare(a->tenant, a->order_id, b->tenant, b->order_id);
-    return order != 0 ? order : (a->decision.attempt > b->decision.attempt) - (a->decision.attempt < b->decision.attempt);
+    return order != 0 ? order
+                      : (a->decision.attempt > b->decision.attempt) - (a->decision.attempt < b->decision.attempt);
 }
 
-static void copy_inserts(struct fake_database *database, struct fake_transaction *transaction, const struct pay_batch *batch) {
+static void copy_inserts(struct fake_database *database, struct fake_transaction *transaction,
+                         const struct pay_batch *batch) {
     transaction->insert_count = batch->insert_count;
     transaction->inserts = fake_must(calloc(batch->insert_count + 1, sizeof *transaction->inserts));
     for (uint32_t i = 0; i < batch->insert_count; i++) {
@@ -212,7 +222,8 @@ static void copy_inserts(struct fake_database *database, struct fake_transaction
         snprintf(row->order_id, sizeof row->order_id, "%s", request->order_id);
         row->decision = *batch->inserts[i].decision;
         row->decision.next = NULL;
-        if (i > 0 && compare_payment_keys(row - 1, row) >= 0) fault_complain(&database->complaints, "settle_write: inserts are not in primary key order");
+        if (i > 0 && compare_payment_keys(row - 1, row) >= 0)
+            fault_complain(&database->complaints, "settle_write: inserts are not in primary key order");
     }
 }
 
@@ -223,7 +234,8 @@ static void copy_updates(struct fake_transaction *transaction, const struct pay_
     }
 }
 
-void fake_transaction_write(struct fake_database *database, struct fake_connection *connection, const struct pay_batch *batch) {
+void fake_transaction_write(struct fake_database *database, struct fake_connection *connection,
+                            const struct pay_batch *batch) {
     struct fake_transaction *transaction = &connection->transaction;
     assert(transaction->state == TRANSACTION_READY);
     transaction->state = TRANSACTION_WRITING;
@@ -241,14 +253,17 @@ static const char *find_violation(const struct fake_database *database, const st
     for (uint32_t i = 0; i < transaction->insert_count; i++) {
         const struct fake_payment *row = &transaction->inserts[i];
         if (database->poison_order != NULL && strcmp(row->order_id, database->poison_order) == 0) return "22003";
-        if (fake_database_payment(&database->tables, row->tenant, row->order_id, row->decision.attempt) != NULL) return "23505";
+        if (fake_database_payment(&database->tables, row->tenant, row->order_id, row->decision.attempt) != NULL)
+            return "23505";
     }
     for (uint32_t i = 0; i < transaction->refusal_count; i++) {
         if (fake_database_refusal(&database->tables, &transaction->refusals[i].position) != NULL) return "23505";
     }
     for (uint32_t i = 0; i < transaction->update_count; i++) {
         uint64_t handle = transaction->updates[i].row_handle;
-        if (handle == 0 || handle > database->tables.account_count || database->account_locks[handle - 1] != connection->id) return "P0001";
+        if (handle == 0 || handle > database->tables.account_count ||
+            database->account_locks[handle - 1] != connection->id)
+            return "P0001";
     }
     return NULL;
 }
@@ -257,7 +272,9 @@ static void write_lanes(struct fake_database *database, const struct fake_transa
     for (uint32_t i = 0; i < transaction->fence_count; i++) {
         const struct pay_fence *fence = &transaction->fences[i];
         struct pay_lane_row *row = &fake_database_lane(database, fence->partition)->row;
-        if (row->halted != PAY_HALT_NONE) fault_complain(&database->complaints, "settle: partition %d was settled although it is halted", fence->partition);
+        if (row->halted != PAY_HALT_NONE)
+            fault_complain(&database->complaints, "settle: partition %d was settled although it is halted",
+                           fence->partition);
         row->next_offset = fence->processed_after;
         row->anchor = fence->anchor;
         row->replied_offset = fence->replied_offset;
@@ -274,7 +291,8 @@ static void write_rows(struct fake_database *database, const struct fake_transac
     }
     for (uint32_t i = 0; i < transaction->refusal_count; i++) {
         tables->refusals = fake_grow(tables->refusals, &tables->refusal_count, sizeof *tables->refusals);
-        tables->refusals[tables->refusal_count - 1] = (struct fake_refusal){ transaction->refusals[i], database->commit_count };
+        tables->refusals[tables->refusal_count - 1] =
+            (struct fake_refusal){transaction->refusals[i], database->commit_count};
     }
     for (uint32_t i = 0; i < transaction->update_count; i++) {
         struct pay_account *account = &tables->accounts[transaction->updates[i].row_handle - 1];
@@ -287,11 +305,15 @@ static const struct fake_commit *log_commit(struct fake_database *database, cons
     const struct fake_transaction *transaction = &connection->transaction;
     if (database->commit_log_count == database->commit_log_capacity) {
         database->commit_log_capacity = database->commit_log_capacity == 0 ? 64 : 2 * database->commit_log_capacity;
-        database->commits = fake_must(realloc(database->commits, database->commit_log_capacity * sizeof *database->commits));
+        database->commits =
+            fake_must(realloc(database->commits, database->commit_log_capacity * sizeof *database->commits));
     }
     struct fake_commit *commit = &database->commits[database->commit_log_count++];
-    *commit = (struct fake_commit){ .number = database->commit_count, .read_no = transaction->read_no, .at_us = database->clock->now_us,
-                                    .worker = connection->worker, .fence_count = transaction->fence_count };
+    *commit = (struct fake_commit){.number = database->commit_count,
+                                   .read_no = transaction->read_no,
+                                   .at_us = database->clock->now_us,
+                                   .worker = connection->worker,
+                                   .fence_count = transaction->fence_count};
     memcpy(commit->fences, transaction->fences, transaction->fence_count * sizeof transaction->fences[0]);
     return commit;
 }
@@ -301,7 +323,8 @@ void fake_transaction_commit(struct fake_database *database, struct fake_connect
     assert(transaction->state == TRANSACTION_WRITING);
     const char *violation = find_violation(database, connection);
     if (violation != NULL) {
-        fake_transaction_roll_back(database, connection, violation[0] == '2' && violation[1] == '2' ? PAY_SPLIT : PAY_REDO, violation);
+        fake_transaction_roll_back(database, connection,
+                                   violation[0] == '2' && violation[1] == '2' ? PAY_SPLIT : PAY_REDO, violation);
     } else {
         database->commit_count++;
         write_lanes(database, transaction);

@@ -8,48 +8,73 @@
 
 #define MOVE(m) (1u << (m))
 
-static const struct { const char *name; unsigned moves; } call_table[CALL_COUNT] = {
-    [CALL_CONNECT] = { "connect", MOVE(PAY_AGAIN) | MOVE(PAY_REFUSE) },
-    [CALL_READ_LEDGER] = { "read_ledger", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER) },
-    [CALL_READ_ROWS] = { "read_rows", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER) },
-    [CALL_ADOPT] = { "adopt", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER) },
-    [CALL_HALT_LEDGER] = { "halt_ledger", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER) },
-    [CALL_CLAIM] = { "claim", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER) },
-    [CALL_CREATE_ROW] = { "create_row", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER) },
-    [CALL_HALT_LANE] = { "halt_lane", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER) },
-    [CALL_LOOK_UP] = { "look_up", MOVE(PAY_AGAIN) | MOVE(PAY_SPLIT) | MOVE(PAY_SESSION_OVER) },
-    [CALL_SETTLE_BEGIN] = { "settle_begin", MOVE(PAY_SESSION_OVER) },
-    [CALL_SETTLE_READ] = { "settle_read", MOVE(PAY_REDO) | MOVE(PAY_SPLIT) | MOVE(PAY_FENCED) | MOVE(PAY_HALTED) | MOVE(PAY_SESSION_OVER) },
-    [CALL_SETTLE_WRITE] = { "settle_write", MOVE(PAY_REDO) | MOVE(PAY_SESSION_OVER) },
-    [CALL_SETTLE_END] = { "settle_end", MOVE(PAY_REDO) | MOVE(PAY_SPLIT) | MOVE(PAY_SESSION_OVER) },
-    [CALL_SETTLE_ABANDON] = { "settle_abandon", 0 },
-    [CALL_OPEN] = { "open", MOVE(PAY_AGAIN) | MOVE(PAY_REFUSE) },
-    [CALL_NEXT_EVENT] = { "next_event", 0 },
-    [CALL_CONFIRM_REVOKED] = { "confirm_revoked", 0 },
-    [CALL_FETCH] = { "fetch", MOVE(PAY_AGAIN) },
-    [CALL_STOP_FETCH] = { "stop_fetch", 0 },
-    [CALL_NEXT_RECORD] = { "next_record", 0 },
-    [CALL_REQUEST_BOUNDS] = { "request_bounds", MOVE(PAY_AGAIN) },
-    [CALL_REPLY_BOUNDS] = { "reply_bounds", MOVE(PAY_AGAIN) },
-    [CALL_READ_REPLIES] = { "read_replies", MOVE(PAY_AGAIN) },
-    [CALL_READ_ANCHOR] = { "read_anchor", MOVE(PAY_AGAIN) },
-    [CALL_OPEN_PUBLISHER] = { "open_publisher", MOVE(PAY_AGAIN) },
-    [CALL_CLOSE_PUBLISHER] = { "close_publisher", 0 },
-    [CALL_PUBLISH] = { "publish", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER) },
-    [CALL_DEAD_LETTER] = { "dead_letter", MOVE(PAY_AGAIN) | MOVE(PAY_SPLIT) | MOVE(PAY_SESSION_OVER) },
-    [CALL_RESET_DEAD_LETTERS] = { "reset_dead_letters", 0 },
-    [CALL_NEXT_REPORT] = { "next_report", 0 },
+static const struct {
+    const char *name;
+    unsigned moves;
+} call_table[CALL_COUNT] = {
+    [CALL_CONNECT] = {"connect", MOVE(PAY_AGAIN) | MOVE(PAY_REFUSE)},
+    [CALL_READ_LEDGER] = {"read_ledger", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER)},
+    [CALL_READ_ROWS] = {"read_rows", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER)},
+    [CALL_ADOPT] = {"adopt", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER)},
+    [CALL_HALT_LEDGER] = {"halt_ledger", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER)},
+    [CALL_CLAIM] = {"claim", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER)},
+    [CALL_CREATE_ROW] = {"create_row", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER)},
+    [CALL_HALT_LANE] = {"halt_lane", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER)},
+    [CALL_LOOK_UP] = {"look_up", MOVE(PAY_AGAIN) | MOVE(PAY_SPLIT) | MOVE(PAY_SESSION_OVER)},
+    [CALL_SETTLE_BEGIN] = {"settle_begin", MOVE(PAY_SESSION_OVER)},
+    [CALL_SETTLE_READ] = {"settle_read", MOVE(PAY_REDO) | MOVE(PAY_SPLIT) | MOVE(PAY_FENCED) | MOVE(PAY_HALTED) |
+                                             MOVE(PAY_SESSION_OVER)},
+    [CALL_SETTLE_WRITE] = {"settle_write", MOVE(PAY_REDO) | MOVE(PAY_SESSION_OVER)},
+    [CALL_SETTLE_END] = {"settle_end", MOVE(PAY_REDO) | MOVE(PAY_SPLIT) | MOVE(PAY_SESSION_OVER)},
+    [CALL_SETTLE_ABANDON] = {"settle_abandon", 0},
+    [CALL_OPEN] = {"open", MOVE(PAY_AGAIN) | MOVE(PAY_REFUSE)},
+    [CALL_NEXT_EVENT] = {"next_event", 0},
+    [CALL_CONFIRM_REVOKED] = {"confirm_revoked", 0},
+    [CALL_FETCH] = {"fetch", MOVE(PAY_AGAIN)},
+    [CALL_STOP_FETCH] = {"stop_fetch", 0},
+    [CALL_NEXT_RECORD] = {"next_record", 0},
+    [CALL_REQUEST_BOUNDS] = {"request_bounds", MOVE(PAY_AGAIN)},
+    [CALL_REPLY_BOUNDS] = {"reply_bounds", MOVE(PAY_AGAIN)},
+    [CALL_READ_REPLIES] = {"read_replies", MOVE(PAY_AGAIN)},
+    [CALL_READ_ANCHOR] = {"read_anchor", MOVE(PAY_AGAIN)},
+    [CALL_OPEN_PUBLISHER] = {"open_publisher", MOVE(PAY_AGAIN)},
+    [CALL_CLOSE_PUBLISHER] = {"close_publisher", 0},
+    [CALL_PUBLISH] = {"publish", MOVE(PAY_AGAIN) | MOVE(PAY_SESSION_OVER)},
+    [CALL_DEAD_LETTER] = {"dead_letter", MOVE(PAY_AGAIN) | MOVE(PAY_SPLIT) | MOVE(PAY_SESSION_OVER)},
+    [CALL_RESET_DEAD_LETTERS] = {"reset_dead_letters", 0},
+    [CALL_NEXT_REPORT] = {"next_report", 0},
 };
 
 static const char *const kind_names[FAULT_KIND_COUNT] = {
-    "fail", "late-fail", "delay", "crash-before", "crash-after", "freeze-before", "freeze-after", "stale", "redeliver", "lie",
+    [FAULT_FAIL] = "fail",
+    [FAULT_LATE_FAIL] = "late-fail",
+    [FAULT_DELAY] = "delay",
+    [FAULT_CRASH_BEFORE] = "crash-before",
+    [FAULT_CRASH_AFTER] = "crash-after",
+    [FAULT_FREEZE_BEFORE] = "freeze-before",
+    [FAULT_FREEZE_AFTER] = "freeze-after",
+    [FAULT_STALE] = "stale",
+    [FAULT_REDELIVER] = "redeliver",
+    [FAULT_LIE] = "lie",
 };
 
 static const char *const fate_names[FATE_COUNT] = {
-    "ok", "refuse", "lost", "lost-ack", "lost-ack-no-state", "late", "late-ack", "fail-kept", "fail-lost", "lie", "lie-kept", "fatal", "truncated",
+    [FATE_OK] = "ok",
+    [FATE_REFUSE] = "refuse",
+    [FATE_LOST] = "lost",
+    [FATE_LOST_ACK] = "lost-ack",
+    [FATE_LOST_ACK_NO_STATE] = "lost-ack-no-state",
+    [FATE_LATE] = "late",
+    [FATE_LATE_ACK] = "late-ack",
+    [FATE_FAIL_KEPT] = "fail-kept",
+    [FATE_FAIL_LOST] = "fail-lost",
+    [FATE_LIE] = "lie",
+    [FATE_LIE_KEPT] = "lie-kept",
+    [FATE_FATAL] = "fatal",
+    [FATE_TRUNCATED] = "truncated",
 };
 
-static const char *const move_names[] = { "OK", "AGAIN", "REDO", "SPLIT", "FENCED", "HALTED", "SESSION_OVER", "REFUSE" };
+static const char *const move_names[] = {"OK", "AGAIN", "REDO", "SPLIT", "FENCED", "HALTED", "SESSION_OVER", "REFUSE"};
 #define MOVE_COUNT (sizeof move_names / sizeof move_names[0])
 
 const char *fault_call_name(enum fault_call call) {
@@ -123,9 +148,13 @@ static bool parse_entry(const char *text, size_t length, struct fault_entry *ent
     if (name == NULL || name > end) return false;
     const char *equals = memchr(name, '=', (size_t)(end - name));
     size_t name_length = (size_t)((equals != NULL ? equals : end) - name), index;
-    if (!find_name(entry->produce ? fate_names : kind_names, entry->produce ? (size_t)FATE_COUNT : (size_t)FAULT_KIND_COUNT, name, name_length, &index)) return false;
-    if (entry->produce) entry->fate = (enum fault_fate)index;
-    else entry->kind = (enum fault_kind)index;
+    if (!find_name(entry->produce ? fate_names : kind_names,
+                   entry->produce ? (size_t)FATE_COUNT : (size_t)FAULT_KIND_COUNT, name, name_length, &index))
+        return false;
+    if (entry->produce)
+        entry->fate = (enum fault_fate)index;
+    else
+        entry->kind = (enum fault_kind)index;
     if (takes_move(entry) && equals != NULL) {
         if (!find_name(move_names, MOVE_COUNT, equals + 1, (size_t)(end - equals - 1), &index)) return false;
         entry->move = (enum pay_move)index;
@@ -137,10 +166,11 @@ static bool parse_entry(const char *text, size_t length, struct fault_entry *ent
 }
 
 bool fault_script_parse(const char *text, struct fault_script *ret_script) {
-    struct fault_script script = { .count = 0 };
+    struct fault_script script = {.count = 0};
     while (*text != '\0') {
         size_t length = strcspn(text, ",");
-        if (script.count == FAULT_ENTRIES_MAX || !parse_entry(text, length, &script.entries[script.count])) return false;
+        if (script.count == FAULT_ENTRIES_MAX || !parse_entry(text, length, &script.entries[script.count]))
+            return false;
         script.count++;
         text += length;
         if (*text == ',') text++;
@@ -155,11 +185,16 @@ void fault_script_format(const struct fault_script *script, char text[FAULT_TEXT
     for (uint32_t i = 0; i < script->count; i++) {
         const struct fault_entry *e = &script->entries[i];
         char place[64], argument[32] = "";
-        if (e->produce) snprintf(place, sizeof place, "p%u", e->call);
-        else if (e->named) snprintf(place, sizeof place, "w%u.%s#%u", e->worker, fault_call_name(e->name), e->call);
-        else snprintf(place, sizeof place, "w%u.%u", e->worker, e->call);
-        if (takes_move(e) && e->move != PAY_OK) snprintf(argument, sizeof argument, "=%s", fault_move_name(e->move));
-        else if (takes_number(e)) snprintf(argument, sizeof argument, "=%lld", (long long)e->number);
+        if (e->produce)
+            snprintf(place, sizeof place, "p%u", e->call);
+        else if (e->named)
+            snprintf(place, sizeof place, "w%u.%s#%u", e->worker, fault_call_name(e->name), e->call);
+        else
+            snprintf(place, sizeof place, "w%u.%u", e->worker, e->call);
+        if (takes_move(e) && e->move != PAY_OK)
+            snprintf(argument, sizeof argument, "=%s", fault_move_name(e->move));
+        else if (takes_number(e))
+            snprintf(argument, sizeof argument, "=%lld", (long long)e->number);
         int wrote = snprintf(text + used, FAULT_TEXT_MAX - used, "%s%s:%s%s", i > 0 ? "," : "", place,
                              e->produce ? fate_names[e->fate] : kind_names[e->kind], argument);
         used += (size_t)wrote;
@@ -175,24 +210,27 @@ struct entry_list {
 
 static void list_add(struct entry_list *list, enum fault_kind kind, enum pay_move move, int64_t number) {
     if (list->count == list->capacity) return;
-    list->entries[list->count++] = (struct fault_entry){ .kind = kind, .move = move, .number = number };
+    list->entries[list->count++] = (struct fault_entry){.kind = kind, .move = move, .number = number};
 }
 
 /* Calls whose effect can be done although their answer says otherwise. */
 static bool can_fail_late(enum fault_call call, enum pay_move move) {
     switch (call) {
-    case CALL_ADOPT: case CALL_HALT_LEDGER: case CALL_CLAIM: case CALL_CREATE_ROW: case CALL_HALT_LANE:
-    case CALL_SETTLE_WRITE: case CALL_SETTLE_END:
-        return move == PAY_SESSION_OVER;
-    case CALL_FETCH: case CALL_OPEN_PUBLISHER:
-        return move == PAY_AGAIN;
-    default:
-        return false;
+    case CALL_ADOPT:
+    case CALL_HALT_LEDGER:
+    case CALL_CLAIM:
+    case CALL_CREATE_ROW:
+    case CALL_HALT_LANE:
+    case CALL_SETTLE_WRITE:
+    case CALL_SETTLE_END: return move == PAY_SESSION_OVER;
+    case CALL_FETCH:
+    case CALL_OPEN_PUBLISHER: return move == PAY_AGAIN;
+    default: return false;
     }
 }
 
 uint32_t fault_kinds_of(enum fault_call call, struct fault_entry *ret_entries, uint32_t capacity) {
-    struct entry_list list = { .entries = ret_entries, .capacity = capacity };
+    struct entry_list list = {.entries = ret_entries, .capacity = capacity};
     for (enum pay_move move = PAY_AGAIN; (size_t)move < MOVE_COUNT; move++) {
         if ((fault_call_moves(call) & MOVE(move)) == 0) continue;
         list_add(&list, FAULT_FAIL, move, 0);
@@ -201,8 +239,8 @@ uint32_t fault_kinds_of(enum fault_call call, struct fault_entry *ret_entries, u
     list_add(&list, FAULT_CRASH_BEFORE, PAY_OK, 0);
     list_add(&list, FAULT_CRASH_AFTER, PAY_OK, 0);
     list_add(&list, FAULT_DELAY, PAY_OK, 1500);
-    list_add(&list, FAULT_FREEZE_BEFORE, PAY_OK, 2500);     /* past the server's patience, not past the group's */
-    list_add(&list, FAULT_FREEZE_BEFORE, PAY_OK, 15000);    /* past both */
+    list_add(&list, FAULT_FREEZE_BEFORE, PAY_OK, 2500);  /* past the server's patience, not past the group's */
+    list_add(&list, FAULT_FREEZE_BEFORE, PAY_OK, 15000); /* past both */
     list_add(&list, FAULT_FREEZE_AFTER, PAY_OK, 15000);
     if (call == CALL_REQUEST_BOUNDS || call == CALL_REPLY_BOUNDS) list_add(&list, FAULT_STALE, PAY_OK, 2);
     if (call == CALL_NEXT_RECORD) list_add(&list, FAULT_REDELIVER, PAY_OK, 2);
@@ -262,8 +300,10 @@ static const struct fault_entry *find_entry(const struct fault *fault, enum faul
 }
 
 static void stand_still(struct fault *fault, int64_t ms, bool frozen) {
-    if (fault->pause != NULL) fault->pause(fault->argument, ms, frozen);
-    else fake_clock_advance_ms(fault->clock, ms);
+    if (fault->pause != NULL)
+        fault->pause(fault->argument, ms, frozen);
+    else
+        fake_clock_advance_ms(fault->clock, ms);
 }
 
 static void crash(struct fault *fault) {
@@ -271,9 +311,7 @@ static void crash(struct fault *fault) {
     abort();
 }
 
-void fault_pause(struct fault *fault, int64_t ms) {
-    stand_still(fault, ms, false);
-}
+void fault_pause(struct fault *fault, int64_t ms) { stand_still(fault, ms, false); }
 
 const struct fault_entry *fault_enter(struct fault *fault, enum fault_call call) {
     remember(fault, call);
@@ -312,7 +350,7 @@ struct fault_entry fault_fate(const struct fault_script *script, uint32_t number
     for (uint32_t i = 0; script != NULL && i < script->count; i++) {
         if (script->entries[i].produce && script->entries[i].call == number) return script->entries[i];
     }
-    return (struct fault_entry){ .produce = true, .call = number, .fate = FATE_OK };
+    return (struct fault_entry){.produce = true, .call = number, .fate = FATE_OK};
 }
 
 void fault_complain(struct fault_complaints *complaints, const char *format, ...) {

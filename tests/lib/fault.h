@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 /* The counted calls. A settle's poll is two: the one that brings READ and the one that brings its end. */
+/* clang-format off */
 enum fault_call {
     CALL_CONNECT, CALL_READ_LEDGER, CALL_READ_ROWS, CALL_ADOPT, CALL_HALT_LEDGER, CALL_CLAIM, CALL_CREATE_ROW, CALL_HALT_LANE,
     CALL_LOOK_UP, CALL_SETTLE_BEGIN, CALL_SETTLE_READ, CALL_SETTLE_WRITE, CALL_SETTLE_END, CALL_SETTLE_ABANDON,
@@ -34,18 +35,19 @@ enum fault_call {
     CALL_DEAD_LETTER, CALL_RESET_DEAD_LETTERS, CALL_NEXT_REPORT,
     CALL_COUNT
 };
+/* clang-format on */
 
 enum fault_kind {
-    FAULT_FAIL,             /* nothing happens; answers `move` (a report: failed, though the record is in the log) */
-    FAULT_LATE_FAIL,        /* everything happens, then it answers `move` */
-    FAULT_DELAY,            /* takes `number` ms longer; the process lives: its library sends and heartbeats go on */
+    FAULT_FAIL,      /* nothing happens; answers `move` (a report: failed, though the record is in the log) */
+    FAULT_LATE_FAIL, /* everything happens, then it answers `move` */
+    FAULT_DELAY,     /* takes `number` ms longer; the process lives: its library sends and heartbeats go on */
     FAULT_CRASH_BEFORE,
     FAULT_CRASH_AFTER,
-    FAULT_FREEZE_BEFORE,    /* the whole process stands still for `number` ms, then goes on as if nothing were: a zombie */
+    FAULT_FREEZE_BEFORE, /* the whole process stands still for `number` ms, then goes on as if nothing were: a zombie */
     FAULT_FREEZE_AFTER,
-    FAULT_STALE,            /* bounds: an end that is lower by `number` */
-    FAULT_REDELIVER,        /* next_record: the same again from `number` offsets lower */
-    FAULT_LIE,              /* next_report: success without an offset (-1001), though the record is in the log */
+    FAULT_STALE,     /* bounds: an end that is lower by `number` */
+    FAULT_REDELIVER, /* next_record: the same again from `number` offsets lower */
+    FAULT_LIE,       /* next_report: success without an offset (-1001), though the record is in the log */
     FAULT_KIND_COUNT
 };
 
@@ -63,15 +65,15 @@ enum fault_fate {
     FATE_LIE,               /* not appended, reported as delivered without an offset (-1001) */
     FATE_LIE_KEPT,          /* appended, reported as delivered without an offset */
     FATE_FATAL,             /* not appended; the producer is dead */
-    FATE_TRUNCATED,         /* appended by a leader that dies before its followers have it; sent again to the next leader */
+    FATE_TRUNCATED, /* appended by a leader that dies before its followers have it; sent again to the next leader */
     FATE_COUNT
 };
 
 struct fault_entry {
-    bool produce;           /* a fate for produce request `call`, else a fault at call `call` of `worker` */
+    bool produce; /* a fate for produce request `call`, else a fault at call `call` of `worker` */
     uint32_t worker;
     uint32_t call;
-    bool named;             /* `call` counts calls of this name only */
+    bool named; /* `call` counts calls of this name only */
     enum fault_call name;
     enum fault_kind kind;
     enum fault_fate fate;
@@ -103,19 +105,19 @@ uint32_t fault_kinds_of(enum fault_call call, struct fault_entry *ret_entries, u
 
 /* One worker's counter. */
 struct fault {
-    const struct fault_script *script;      /* NULL: nothing goes wrong */
+    const struct fault_script *script; /* NULL: nothing goes wrong */
     struct fake_clock *clock;
     uint32_t worker;
-    uint32_t calls;                         /* counted so far */
-    uint32_t calls_of[CALL_COUNT];          /* likewise, by name */
-    const struct fault_entry *now;          /* of the call at work */
-    uint8_t *seen;                          /* which call was the n-th: seen[0] is the first */
+    uint32_t calls;                /* counted so far */
+    uint32_t calls_of[CALL_COUNT]; /* likewise, by name */
+    const struct fault_entry *now; /* of the call at work */
+    uint8_t *seen;                 /* which call was the n-th: seen[0] is the first */
     size_t seen_capacity;
 
     /* The rig's. */
-    void (*before_call)(void *argument, enum fault_call call);              /* a chance for the scheduler to run somebody else */
-    void (*pause)(void *argument, int64_t ms, bool frozen);                 /* the worker stands still */
-    void (*crash)(void *argument);                                          /* doesn't return */
+    void (*before_call)(void *argument, enum fault_call call); /* a chance for the scheduler to run somebody else */
+    void (*pause)(void *argument, int64_t ms, bool frozen);    /* the worker stands still */
+    void (*crash)(void *argument);                             /* doesn't return */
     void *argument;
 };
 
@@ -141,7 +143,7 @@ struct fault_entry fault_fate(const struct fault_script *script, uint32_t number
 /* Broken promises of a port's caller, collected by a fake and judged by the history checker. */
 #define FAULT_COMPLAINTS_MAX 16
 struct fault_complaints {
-    uint32_t count;                         /* all of them, also those without room below */
+    uint32_t count; /* all of them, also those without room below */
     char text[FAULT_COMPLAINTS_MAX][256];
 };
 void fault_complain(struct fault_complaints *complaints, const char *format, ...) __attribute__((format(printf, 2, 3)));

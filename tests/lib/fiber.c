@@ -20,7 +20,7 @@ struct fiber {
     void *argument;
     void *stack;
     bool ended;
-    struct fiber *resumed_by;           /* the fiber that runs when this one yields; NULL: none */
+    struct fiber *resumed_by; /* the fiber that runs when this one yields; NULL: none */
     struct fiber *next_dead;
     /* the sanitizers' books */
     void *inside_shadow, *outside_shadow;
@@ -64,7 +64,8 @@ static void after_entering(struct fiber *fiber) {
 
 static void before_leaving(struct fiber *fiber, bool for_ever) {
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(for_ever ? NULL : &fiber->inside_shadow, fiber->outside_stack, fiber->outside_stack_size);
+    __sanitizer_start_switch_fiber(for_ever ? NULL : &fiber->inside_shadow, fiber->outside_stack,
+                                   fiber->outside_stack_size);
 #endif
 #if defined(__SANITIZE_THREAD__)
     __tsan_switch_to_fiber(fiber->tsan_outside, 0);

@@ -31,20 +31,21 @@
 struct follower {
     int64_t next;
     bool synced, started;
-    int64_t sync_at;                    /* E0 */
+    int64_t sync_at; /* E0 */
 };
 
 struct history {
     struct fake_database *database;
     struct fake_broker *broker;
-    bool tampered;                      /* a test has changed the past: only what still can be is judged */
-    bool gaps_allowed;                  /* a broken broker made holes on purpose: readers must get over them in the end */
-    int64_t highest_processed[FAKE_PARTITIONS_MAX];     /* the largest P ever committed */
-    struct follower followers[FAKE_PARTITIONS_MAX];     /* readers from 0 that follow while it happens, for history_all_answered */
-    size_t followed[FAKE_PARTITIONS_MAX];               /* how many records of the reply log they have read */
-    uint32_t gaps;                      /* met by the reader from 0 */
-    uint32_t copies;                    /* replies that it dropped */
-    uint32_t violation_count;           /* all of them, also those without room below */
+    bool tampered;     /* a test has changed the past: only what still can be is judged */
+    bool gaps_allowed; /* a broken broker made holes on purpose: readers must get over them in the end */
+    int64_t highest_processed[FAKE_PARTITIONS_MAX]; /* the largest P ever committed */
+    struct follower
+        followers[FAKE_PARTITIONS_MAX];   /* readers from 0 that follow while it happens, for history_all_answered */
+    size_t followed[FAKE_PARTITIONS_MAX]; /* how many records of the reply log they have read */
+    uint32_t gaps;                        /* met by the reader from 0 */
+    uint32_t copies;                      /* replies that it dropped */
+    uint32_t violation_count;             /* all of them, also those without room below */
     char violations[HISTORY_VIOLATIONS_MAX][400];
 };
 

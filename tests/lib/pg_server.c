@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 static struct {
-    char directory[64], bin[128], login_url[512], url[512], admin_url[512], database[64];
+    char directory[64], bin[128], login_url[512], url[512], admin_url[512], socket_url[512], database[64];
     int port;
     pid_t pid;
     bool own;
@@ -36,11 +36,12 @@ static void become_postgres(void) {
     if (geteuid() != 0) return;
     struct passwd *user = getpwnam("postgres");
     if (user == NULL) die("PostgreSQL doesn't run as root", "there is no user postgres");
-    if (initgroups("postgres", user->pw_gid) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0) die("can't become", "postgres");
+    if (initgroups("postgres", user->pw_gid) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)
+        die("can't become", "postgres");
 }
 
 static pid_t spawn(const char *log, const char *const *words) {
-    fflush(NULL);                                       /* or the child would write it again */
+    fflush(NULL); /* or the child would write it again */
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid < 0) die("fork", words[0]);
@@ -50,8 +51,8 @@ static pid_t spawn(const char *log, const char *const *words) {
     prctl(PR_SET_PDEATHSIG, SIGQUIT);
     if (getppid() != parent) _exit(127);
     if (chdir(server.directory) != 0 || freopen(log, "a", stdout) == NULL || dup2(fileno(stdout), 2) < 0) _exit(127);
-    setpgid(0, 0);                                      /* Ctrl-C is for the test, which then ends the server */
-    execv(words[0], (char *const *)(uintptr_t)words);     /* execv changes nothing */
+    setpgid(0, 0);                                    /* Ctrl-C is for the test, which then ends the server */
+    execv(words[0], (char *const *)(uintptr_t)words); /* execv changes nothing */
     _exit(127);
 }
 
@@ -77,7 +78,8 @@ static void run(const char *log, const char *const *words) {
 
 static void find_binaries(void) {
     glob_t found;
-    if (glob("/usr/lib/postgresql/*/bin/postgres", 0, NULL, &found) != 0) die("no PostgreSQL server installed", "apt install postgresql, or set PAYBUF_TEST_DATABASE_URL");
+    if (glob("/usr/lib/postgresql/*/bin/postgres", 0, NULL, &found) != 0)
+        die("no PostgreSQL server installed", "apt install postgresql, or set PAYBUF_TEST_DATABASE_URL");
     const char *chosen = found.gl_pathv[found.gl_pathc - 1];
     snprintf(server.bin, sizeof server.bin, "%.*s", (int)(strlen(chosen) - strlen("/postgres")), chosen);
     globfree(&found);
@@ -87,7 +89,9 @@ static int free_port(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || getsockname(fd, (struct sockaddr *)&address, &length) != 0) die("no free port", "bind");
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+        die("no free port", "bind");
     close(fd);
     return ntohs(address.sin_port);
 }
@@ -98,25 +102,30 @@ static void make_cluster(void) {
     snprintf(server.directory, sizeof server.directory, "/var/tmp/paybuf-test-pg.XXXXXX");
     if (mkdtemp(server.directory) == NULL) die("mkdtemp", server.directory);
     struct passwd *user = getpwnam("postgres");
-    if (geteuid() == 0 && (user == NULL || chown(server.directory, user->pw_uid, user->pw_gid) != 0)) die("chown", server.directory);
+    if (geteuid() == 0 && (user == NULL || chown(server.directory, user->pw_uid, user->pw_gid) != 0))
+        die("chown", server.directory);
     snprintf(initdb, sizeof initdb, "%s/initdb", server.bin);
     snprintf(data, sizeof data, "%s/data", server.directory);
-    run("initdb.log", (const char *[]){initdb, "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C", "--auth=trust", "--no-sync", NULL});
+    run("initdb.log", (const char *[]){initdb, "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C", "--auth=trust",
+                                       "--no-sync", NULL});
 }
 
 static void start_server(void) {
-    char postgres[160], data[96], port[32];
+    char postgres[160], data[96], port[32], sockets[128];
     snprintf(postgres, sizeof postgres, "%s/postgres", server.bin);
     snprintf(data, sizeof data, "%s/data", server.directory);
     snprintf(port, sizeof port, "port=%d", server.port);
+    snprintf(sockets, sizeof sockets, "unix_socket_directories=%s", server.directory);
     /* fsync stays on: that it is on is part of what is tested. */
-    server.pid = spawn("server.log", (const char *[]){postgres, "-D", data, "-c", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-                                                "-c", "max_connections=60", "-c", "shared_buffers=64MB", "-c", "log_min_messages=warning", NULL});
+    server.pid =
+        spawn("server.log", (const char *[]){postgres, "-D", data, "-c", port, "-c", "listen_addresses=127.0.0.1", "-c",
+                                             sockets, "-c", "max_connections=60", "-c", "shared_buffers=64MB", "-c",
+                                             "log_min_messages=warning", NULL});
 }
 
 static void end_server(void) {
     if (server.pid <= 0) return;
-    kill(server.pid, SIGINT);                           /* fast shutdown */
+    kill(server.pid, SIGINT); /* fast shutdown */
     waitpid(server.pid, NULL, 0);
     server.pid = 0;
 }
@@ -162,7 +171,12 @@ static void make_database(void) {
     sql(pg, statement);
     pay_pg_close(pg);
     with_database(server.login_url, server.database, server.url, sizeof server.url);
-    if (server.own) snprintf(server.admin_url, sizeof server.admin_url, "postgresql://postgres@127.0.0.1:%d/%s", server.port, server.database);
+    if (server.own)
+        snprintf(server.socket_url, sizeof server.socket_url, "postgresql://paybuf@/%s?host=%s&port=%d",
+                 server.database, server.directory, server.port);
+    if (server.own)
+        snprintf(server.admin_url, sizeof server.admin_url, "postgresql://postgres@127.0.0.1:%d/%s", server.port,
+                 server.database);
 }
 
 void pay_test_pg_start(void) {
@@ -208,4 +222,5 @@ void pay_test_pg_restart(void) {
 
 const char *pay_test_pg_url(void) { return server.url; }
 const char *pay_test_pg_admin_url(void) { return server.own ? server.admin_url : NULL; }
-bool pay_test_pg_private(void) { return server.own; }
+const char *pay_test_pg_socket_url(void) { return server.own ? server.socket_url : NULL; }
+int pay_test_pg_port(void) { return server.port; }

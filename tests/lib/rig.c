@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PASS_US 300                     /* what a pass costs at least, so that a busy worker doesn't stop time */
+#define PASS_US 300 /* what a pass costs at least, so that a busy worker doesn't stop time */
 #define DRAIN_MS 5000
 
 /* ---- randomness: splitmix64 ---- */
@@ -19,9 +19,7 @@ static uint64_t next_random(struct rig *rig) {
     return z ^ (z >> 31);
 }
 
-uint32_t rig_random(struct rig *rig) {
-    return (uint32_t)(next_random(rig) >> 32);
-}
+uint32_t rig_random(struct rig *rig) { return (uint32_t)(next_random(rig) >> 32); }
 
 /* ---- what a worker asks of its surroundings ---- */
 
@@ -40,8 +38,12 @@ static void worker_log_line(void *argument, enum pay_worker_log level, const cha
     const struct rig_worker *worker = argument;
     struct rig *rig = worker->rig;
     char *line = rig->log[rig->log_count++ % RIG_LOG_LINES];
-    snprintf(line, RIG_LOG_TEXT, "%10.3f w%u.%u %s %s", (double)(rig->clock.now_us - FAKE_CLOCK_START_US) / 1e6, worker->number, worker->fault.calls,
-             level == PAY_WORKER_INFO ? "info" : level == PAY_WORKER_WARNING ? "warning" : "error", text);
+    snprintf(line, RIG_LOG_TEXT, "%10.3f w%u.%u %s %s", (double)(rig->clock.now_us - FAKE_CLOCK_START_US) / 1e6,
+             worker->number, worker->fault.calls,
+             level == PAY_WORKER_INFO      ? "info"
+             : level == PAY_WORKER_WARNING ? "warning"
+                                           : "error",
+             text);
     if (getenv("RIG_VERBOSE") != NULL) fprintf(stderr, "%s\n", line);
 }
 
@@ -72,7 +74,7 @@ static void fault_pauses(void *argument, int64_t ms, bool frozen) {
 static void fault_crashes(void *argument) {
     struct rig_worker *worker = argument;
     worker->crashed = true;
-    fiber_yield();      /* for ever */
+    fiber_yield(); /* for ever */
 }
 
 /* The scheduler's chance in the middle of a pass. */
@@ -80,7 +82,8 @@ static void fault_before_call(void *argument, enum fault_call call) {
     struct rig_worker *worker = argument;
     struct rig *rig = worker->rig;
     (void)call;
-    if (rig->switch_per_mille > 0 && rig_random(rig) % 1000 < rig->switch_per_mille) stand_still(worker, rig->clock.now_us);
+    if (rig->switch_per_mille > 0 && rig_random(rig) % 1000 < rig->switch_per_mille)
+        stand_still(worker, rig->clock.now_us);
 }
 
 static void wait_for_news(struct rig_worker *worker) {
@@ -134,10 +137,16 @@ static void start_in(struct rig *rig, struct rig_worker *worker) {
     worker->ledger = fake_ledger_new(&rig->database, &worker->fault);
     worker->stream = fake_stream_new(&rig->broker, &worker->fault);
     const struct pay_worker_options options = {
-        .ledger = &worker->ledger->port, .stream = &worker->stream->port,
-        .now_ms = worker_now_ms, .random = worker_random_bytes, .log = worker_log_line,
-        .ledger_known = worker_ledger_known, .cluster_known = worker_cluster_known, .argument = worker,
-        .request_topic = "pay.requests", .batch_records_max = rig->batch_records_max,
+        .ledger = &worker->ledger->port,
+        .stream = &worker->stream->port,
+        .now_ms = worker_now_ms,
+        .random = worker_random_bytes,
+        .log = worker_log_line,
+        .ledger_known = worker_ledger_known,
+        .cluster_known = worker_cluster_known,
+        .argument = worker,
+        .request_topic = "pay.requests",
+        .batch_records_max = rig->batch_records_max,
     };
     worker->worker = pay_worker_new(&options);
     assert(worker->worker != NULL);
@@ -178,7 +187,8 @@ static bool ledger_has_news(const struct fake_ledger *ledger) {
     switch (ledger->connection->transaction.state) {
     case TRANSACTION_READY: return ledger->read_given_us == 0;
     case TRANSACTION_WRITING: return ledger->database->clock->now_us >= ledger->connection->transaction.due_us;
-    case TRANSACTION_COMMITTED: case TRANSACTION_FAILED: return true;
+    case TRANSACTION_COMMITTED:
+    case TRANSACTION_FAILED: return true;
     default: return false;
     }
 }
@@ -186,7 +196,8 @@ static bool ledger_has_news(const struct fake_ledger *ledger) {
 static bool runnable(const struct rig *rig, const struct rig_worker *worker) {
     if (!worker->alive) return false;
     if (rig->clock.now_us >= worker->wake_us) return true;
-    return worker->waits_for_news && !worker->frozen && (fake_stream_has_news(worker->stream) || ledger_has_news(worker->ledger));
+    return worker->waits_for_news && !worker->frozen &&
+           (fake_stream_has_news(worker->stream) || ledger_has_news(worker->ledger));
 }
 
 static void resume(struct rig *rig, struct rig_worker *worker) {
@@ -198,17 +209,17 @@ static void resume(struct rig *rig, struct rig_worker *worker) {
     if (!goes_on || worker->crashed) bury(rig, worker);
 }
 
-static int64_t earlier(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* To the next thing that is due; at most 100 ms, at least one tick. */
 static void let_time_pass(struct rig *rig) {
     int64_t due = earlier(fake_database_next_due_us(&rig->database), fake_broker_next_due_us(&rig->broker));
     for (uint32_t i = 0; i < RIG_WORKERS_MAX; i++) {
         const struct rig_worker *worker = &rig->workers[i];
-        if (worker->alive) due = earlier(due, worker->wake_us);
-        else if (worker->restart_us != 0) due = earlier(due, worker->restart_us);
+        if (worker->alive)
+            due = earlier(due, worker->wake_us);
+        else if (worker->restart_us != 0)
+            due = earlier(due, worker->restart_us);
     }
     due = earlier(due, rig->clock.now_us + 100000);
     rig->clock.now_us = due > rig->clock.now_us ? due : rig->clock.now_us + 100;
@@ -225,8 +236,10 @@ void rig_step(struct rig *rig) {
         if (!worker->alive && worker->restart_us != 0 && rig->clock.now_us >= worker->restart_us) start_in(rig, worker);
         if (runnable(rig, worker)) ready[count++] = worker;
     }
-    if (count == 0) let_time_pass(rig);
-    else resume(rig, ready[count == 1 ? 0 : rig_random(rig) % count]);
+    if (count == 0)
+        let_time_pass(rig);
+    else
+        resume(rig, ready[count == 1 ? 0 : rig_random(rig) % count]);
 }
 
 bool rig_run(struct rig *rig, bool (*done)(struct rig *rig), int64_t limit_ms) {
@@ -238,9 +251,7 @@ bool rig_run(struct rig *rig, bool (*done)(struct rig *rig), int64_t limit_ms) {
     return done != NULL && done(rig);
 }
 
-void rig_run_for(struct rig *rig, int64_t ms) {
-    rig_run(rig, NULL, ms);
-}
+void rig_run_for(struct rig *rig, int64_t ms) { rig_run(rig, NULL, ms); }
 
 bool rig_all_answered(struct rig *rig) {
     for (uint32_t i = 0; i < rig->broker.partition_count; i++) {

@@ -31,18 +31,18 @@ struct rig;
 struct rig_worker {
     struct rig *rig;
     bool alive;
-    uint32_t number;                    /* 1, 2, ..: what a script's wN means */
+    uint32_t number; /* 1, 2, ..: what a script's wN means */
     struct fault fault;
     struct fake_ledger *ledger;
     struct fake_stream *stream;
     struct pay_worker *worker;
     struct fiber *fiber;
-    int64_t wake_us;                    /* not scheduled before, unless it waits for news */
-    bool waits_for_news;                /* between two passes: anything its ports have to say wakes it */
+    int64_t wake_us;     /* not scheduled before, unless it waits for news */
+    bool waits_for_news; /* between two passes: anything its ports have to say wakes it */
     bool frozen;
     bool crashed;
-    bool stopping;                      /* SIGTERM was sent */
-    int64_t restart_us;                 /* when an empty slot gets a new worker; 0: never */
+    bool stopping;      /* SIGTERM was sent */
+    int64_t restart_us; /* when an empty slot gets a new worker; 0: never */
 };
 
 struct rig {
@@ -54,12 +54,13 @@ struct rig {
     struct rig_worker workers[RIG_WORKERS_MAX];
     uint32_t workers_started;
     uint64_t random;
-    int64_t restart_after_ms;           /* 0: who dies stays dead */
+    int64_t restart_after_ms; /* 0: who dies stays dead */
     uint32_t batch_records_max;
-    uint32_t switch_per_mille;          /* chance that a port call lets another worker run first; 0: workers change only between passes */
+    uint32_t
+        switch_per_mille; /* chance that a port call lets another worker run first; 0: workers change only between passes */
     uint64_t steps;
     uint32_t log_count;
-    char log[RIG_LOG_LINES][RIG_LOG_TEXT];      /* the last lines that workers logged */
+    char log[RIG_LOG_LINES][RIG_LOG_TEXT]; /* the last lines that workers logged */
 };
 
 /* Partitions 0 .. partitions-1 with their rows, no account, no request. Aborts on a text that isn't a script. */

@@ -23,7 +23,7 @@ struct mock {
     rd_kafka_t *carrier;
     rd_kafka_mock_cluster_t *cluster;
 };
-struct mock open_mock(int brokers);             /* and use_brokers */
+struct mock open_mock(int brokers); /* and use_brokers */
 void close_mock(struct mock *mock);
 
 struct pay_kafka_publisher *open_publisher(const char *topic, int32_t in_flight_max);

@@ -22,43 +22,37 @@ struct start {
     void *argument;
 };
 
-static void *run(void *argument)
-{
+static void *run(void *argument) {
     struct start start = *(struct start *)argument;
     free(argument);
     return (void *)(intptr_t)start.function(start.argument);
 }
 
-static int result_of(int code)
-{
+static int result_of(int code) {
     return code == 0 ? thrd_success : code == ETIMEDOUT ? thrd_timedout : code == EBUSY ? thrd_busy : thrd_error;
 }
 
-int thrd_create(thrd_t *thread, thrd_start_t function, void *argument)
-{
+int thrd_create(thrd_t *thread, thrd_start_t function, void *argument) {
     struct start *start = malloc(sizeof *start);
-    if (start == NULL)
-        return thrd_nomem;
-    *start = (struct start){ function, argument };
+    if (start == NULL) return thrd_nomem;
+    *start = (struct start){function, argument};
     return result_of(pthread_create(thread, NULL, run, start));
 }
 
-int thrd_join(thrd_t thread, int *result)
-{
+int thrd_join(thrd_t thread, int *result) {
     void *value = NULL;
     int code = pthread_join(thread, &value);
-    if (result != NULL)
-        *result = (int)(intptr_t)value;
+    if (result != NULL) *result = (int)(intptr_t)value;
     return result_of(code);
 }
 
 int thrd_detach(thrd_t thread) { return result_of(pthread_detach(thread)); }
 
-int mtx_init(mtx_t *mutex, int type)
-{
+int mtx_init(mtx_t *mutex, int type) {
     pthread_mutexattr_t attributes;
     pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_settype(&attributes, (type & mtx_recursive) != 0 ? PTHREAD_MUTEX_RECURSIVE : PTHREAD_MUTEX_NORMAL);
+    pthread_mutexattr_settype(&attributes,
+                              (type & mtx_recursive) != 0 ? PTHREAD_MUTEX_RECURSIVE : PTHREAD_MUTEX_NORMAL);
     int code = pthread_mutex_init((pthread_mutex_t *)mutex, &attributes);
     pthread_mutexattr_destroy(&attributes);
     return result_of(code);
@@ -73,9 +67,10 @@ int cnd_init(cnd_t *condition) { return result_of(pthread_cond_init((pthread_con
 void cnd_destroy(cnd_t *condition) { pthread_cond_destroy((pthread_cond_t *)condition); }
 int cnd_signal(cnd_t *condition) { return result_of(pthread_cond_signal((pthread_cond_t *)condition)); }
 int cnd_broadcast(cnd_t *condition) { return result_of(pthread_cond_broadcast((pthread_cond_t *)condition)); }
-int cnd_wait(cnd_t *condition, mtx_t *mutex) { return result_of(pthread_cond_wait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex)); }
+int cnd_wait(cnd_t *condition, mtx_t *mutex) {
+    return result_of(pthread_cond_wait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex));
+}
 
-int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until)
-{
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until) {
     return result_of(pthread_cond_timedwait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex, until));
 }

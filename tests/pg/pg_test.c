@@ -11,7 +11,8 @@ static const char *const move_names[] = {"OK", "AGAIN", "REDO", "SPLIT", "FENCED
 
 void assert_moves(enum pay_move expected, const struct pay_error *actual, const char *file, int line) {
     if (actual->move == expected) return;
-    print_error("expected %s, got %s %s: %s\n", move_names[expected], move_names[actual->move], actual->code, actual->text);
+    print_error("expected %s, got %s %s: %s\n", move_names[expected], move_names[actual->move], actual->code,
+                actual->text);
     _fail(file, line);
 }
 
@@ -25,13 +26,13 @@ void sleep_ms(int64_t ms) { nanosleep(&(struct timespec){.tv_sec = ms / 1000, .t
 
 /* ---- the second connection ---- */
 
-#define FORMATTED(text, format)                            \
-    char text[4096];                                       \
-    do {                                                   \
-        va_list arguments;                                 \
-        va_start(arguments, format);                       \
-        vsnprintf(text, sizeof text, format, arguments);   \
-        va_end(arguments);                                 \
+#define FORMATTED(text, format)                                                                                        \
+    char text[4096];                                                                                                   \
+    do {                                                                                                               \
+        va_list arguments;                                                                                             \
+        va_start(arguments, format);                                                                                   \
+        vsnprintf(text, sizeof text, format, arguments);                                                               \
+        va_end(arguments);                                                                                             \
     } while (0)
 
 struct pay_pg *connect_as(enum pay_pg_role role) {
@@ -92,22 +93,29 @@ void until(struct pay_pg *pg, const char *format, ...) {
 }
 
 void open_account(const char *account_id, int64_t balance_minor) {
-    sql(books, "INSERT INTO paybuf.account (tenant, account_id, currency, balance_minor) VALUES ('t', '%s', 'EUR', %lld);"
-               "INSERT INTO paybuf.adjustment (tenant, adjustment_id, account_id, kind, amount_minor, account_version) VALUES ('t', 'open:%s', '%s', 'open', %lld, 1)",
+    sql(books,
+        "INSERT INTO paybuf.account (tenant, account_id, currency, balance_minor) VALUES ('t', '%s', 'EUR', %lld);"
+        "INSERT INTO paybuf.adjustment (tenant, adjustment_id, account_id, kind, amount_minor, account_version) VALUES "
+        "('t', 'open:%s', '%s', 'open', %lld, 1)",
         account_id, (long long)balance_minor, account_id, account_id, (long long)balance_minor);
 }
 
 void assert_books_balance(void) {
-    assert_int_equal(0, sql_number(books,
-        "SELECT count(*) FROM paybuf.account a WHERE balance_minor <>"
-        " (SELECT sum(CASE kind WHEN 'open' THEN amount_minor WHEN 'credit' THEN amount_minor WHEN 'debit' THEN -amount_minor ELSE 0 END)"
-        "  FROM paybuf.adjustment d WHERE d.tenant = a.tenant AND d.account_id = a.account_id)"
-        " - coalesce((SELECT sum(amount_minor) FROM paybuf.payment p WHERE p.tenant = a.tenant AND p.account_id = a.account_id AND outcome = 'paid'), 0)"));
-    assert_int_equal(0, sql_number(books,
-        "SELECT count(*) FROM (SELECT tenant, account_id, array_agg(account_version ORDER BY account_version) AS v FROM ("
-        "  SELECT tenant, account_id, account_version FROM paybuf.adjustment UNION ALL"
-        "  SELECT tenant, account_id, account_version FROM paybuf.payment WHERE account_version IS NOT NULL) e GROUP BY 1, 2) s"
-        " JOIN paybuf.account a USING (tenant, account_id) WHERE s.v <> ARRAY(SELECT generate_series(1, a.version))"));
+    assert_int_equal(
+        0, sql_number(books, "SELECT count(*) FROM paybuf.account a WHERE balance_minor <>"
+                             " (SELECT sum(CASE kind WHEN 'open' THEN amount_minor WHEN 'credit' THEN amount_minor "
+                             "WHEN 'debit' THEN -amount_minor ELSE 0 END)"
+                             "  FROM paybuf.adjustment d WHERE d.tenant = a.tenant AND d.account_id = a.account_id)"
+                             " - coalesce((SELECT sum(amount_minor) FROM paybuf.payment p WHERE p.tenant = a.tenant "
+                             "AND p.account_id = a.account_id AND outcome = 'paid'), 0)"));
+    assert_int_equal(0,
+                     sql_number(books, "SELECT count(*) FROM (SELECT tenant, account_id, array_agg(account_version "
+                                       "ORDER BY account_version) AS v FROM ("
+                                       "  SELECT tenant, account_id, account_version FROM paybuf.adjustment UNION ALL"
+                                       "  SELECT tenant, account_id, account_version FROM paybuf.payment WHERE "
+                                       "account_version IS NOT NULL) e GROUP BY 1, 2) s"
+                                       " JOIN paybuf.account a USING (tenant, account_id) WHERE s.v <> ARRAY(SELECT "
+                                       "generate_series(1, a.version))"));
 }
 
 /* ---- books ---- */
@@ -157,17 +165,21 @@ int books_reset(void **state) {
         books = connect_as(PAY_PG_OWNER);
     }
     pay_pg_rollback(books);
-    sql(books, "DROP FUNCTION IF EXISTS paybuf.test_slow CASCADE; ALTER TABLE paybuf.payment DROP CONSTRAINT IF EXISTS test_no_13");
-    sql(books, "TRUNCATE paybuf.payment, paybuf.refusal, paybuf.adjustment, paybuf.account;"
-               "UPDATE paybuf.ledger SET halted = false, halted_reason = NULL, incarnation = pg_postmaster_start_time();"
-               "DELETE FROM paybuf.processed_offset;"
-               "INSERT INTO paybuf.processed_offset (topic, partition, log_generation) SELECT '" TOPIC "', n, 1 FROM generate_series(0, %d) n", PARTITIONS - 1);
+    sql(books, "DROP FUNCTION IF EXISTS paybuf.test_slow CASCADE; ALTER TABLE paybuf.payment DROP CONSTRAINT IF EXISTS "
+               "test_no_13");
+    sql(books,
+        "TRUNCATE paybuf.payment, paybuf.refusal, paybuf.adjustment, paybuf.account;"
+        "UPDATE paybuf.ledger SET halted = false, halted_reason = NULL, incarnation = pg_postmaster_start_time();"
+        "DELETE FROM paybuf.processed_offset;"
+        "INSERT INTO paybuf.processed_offset (topic, partition, log_generation) SELECT '" TOPIC
+        "', n, 1 FROM generate_series(0, %d) n",
+        PARTITIONS - 1);
     return 0;
 }
 
 /* ---- sessions ---- */
 
-static struct session *open_sessions[8];                /* a failed test leaves its own behind, with their locks */
+static struct session *open_sessions[8]; /* a failed test leaves its own behind, with their locks */
 
 static void close_leftovers(void) {
     for (int i = 0; i < 8; i++)
@@ -177,7 +189,11 @@ static void close_leftovers(void) {
 struct session *session_open(const char *name) {
     struct session *session = calloc(1, sizeof *session);
     session->batch = calloc(1, sizeof *session->batch);
-    struct pay_ledger_pg_options options = {.url = pay_test_pg_url(), .application_name = name, .topic = TOPIC, .group_id = "group", .cluster_id = "cluster"};
+    struct pay_ledger_pg_options options = {.url = pay_test_pg_url(),
+                                            .application_name = name,
+                                            .topic = TOPIC,
+                                            .group_id = "group",
+                                            .cluster_id = "cluster"};
     snprintf((char *)session->owner, sizeof session->owner, "%s", name);
     session->ledger = pay_ledger_pg_new(&options);
     for (int i = 0; i < 8; i++) {
@@ -201,13 +217,16 @@ void session_close(struct session *session) {
 void session_claim(struct session *session, int32_t partition) {
     bool missing;
     session->error = (struct pay_error){.move = PAY_OK};
-    session->ledger->ops->claim(session->ledger, partition, session->owner, &session->rows[partition], &missing, &session->error);
+    session->ledger->ops->claim(session->ledger, partition, session->owner, &session->rows[partition], &missing,
+                                &session->error);
     assert_move(PAY_OK, &session->error);
     assert_false(missing);
 }
 
 int session_backend(struct session *session) {
-    return (int)sql_number(watcher, "SELECT pid FROM pg_stat_activity WHERE application_name = '%s' AND datname = current_database()", (const char *)session->owner);
+    return (int)sql_number(
+        watcher, "SELECT pid FROM pg_stat_activity WHERE application_name = '%s' AND datname = current_database()",
+        (const char *)session->owner);
 }
 
 static struct pay_record *next_record(struct session *session, int32_t partition) {
@@ -217,12 +236,14 @@ static struct pay_record *next_record(struct session *session, int32_t partition
         if (batch->records[i].position.partition == partition) offset = batch->records[i].position.offset + 1;
     struct pay_record *record = pay_batch_next(batch);
     assert_non_null(record);
-    *record = (struct pay_record){.position = {1, partition, offset}, .timestamp_ms = 1700000000000 + offset, .crc32c = (uint32_t)offset};
+    *record = (struct pay_record){
+        .position = {1, partition, offset}, .timestamp_ms = 1700000000000 + offset, .crc32c = (uint32_t)offset};
     snprintf(record->tenant, sizeof record->tenant, "t");
     return record;
 }
 
-void add_record(struct session *session, int32_t partition, const char *order_id, int32_t attempt, const char *account_id, int64_t amount_minor) {
+void add_record(struct session *session, int32_t partition, const char *order_id, int32_t attempt,
+                const char *account_id, int64_t amount_minor) {
     struct pay_record *record = next_record(session, partition);
     struct pay_request *request = &record->request;
     snprintf(record->key, sizeof record->key, "%s", order_id);
@@ -271,17 +292,20 @@ enum pay_move begin_settle(struct session *session) {
     pay_batch_prepare(session->batch);
     make_fences(session);
     session->error = (struct pay_error){.move = PAY_OK};
-    return session->ledger->ops->settle_begin(session->ledger, session->batch, session->fences, session->fence_count, &session->error);
+    return session->ledger->ops->settle_begin(session->ledger, session->batch, session->fences, session->fence_count,
+                                              &session->error);
 }
 
 enum pay_settle_state wait_settle(struct session *session) {
     int64_t deadline_ms = pay_clock_ms() + 20000;
     for (;;) {
-        enum pay_settle_state state = session->ledger->ops->settle_poll(session->ledger, &session->decided_at_us, &session->error);
+        enum pay_settle_state state =
+            session->ledger->ops->settle_poll(session->ledger, &session->decided_at_us, &session->error);
         if (state != PAY_SETTLE_WAITING) return state;
         assert_true(pay_clock_ms() < deadline_ms);
         bool wants_write;
-        struct pollfd wanted = {.fd = session->ledger->ops->descriptor(session->ledger, &wants_write), .events = POLLIN};
+        struct pollfd wanted = {.fd = session->ledger->ops->descriptor(session->ledger, &wants_write),
+                                .events = POLLIN};
         if (wants_write) wanted.events |= POLLOUT;
         poll(&wanted, 1, 100);
     }

@@ -33,11 +33,11 @@ int books_reset(void **state);
 
 /* ---- the second connection ---- */
 
-extern struct pay_pg *books;                        /* as the owner role */
-extern struct pay_pg *watcher;                      /* as the login, which may see and end others' sessions */
+extern struct pay_pg *books;   /* as the owner role */
+extern struct pay_pg *watcher; /* as the login, which may see and end others' sessions */
 
 void books_connect(void);
-void books_disconnect(void);                        /* around a restart of the server */
+void books_disconnect(void); /* around a restart of the server */
 struct pay_pg *connect_as(enum pay_pg_role role);
 void sql(struct pay_pg *pg, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int64_t sql_number(struct pay_pg *pg, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -49,8 +49,8 @@ enum pay_move sql_fails(struct pay_pg *pg, char code[6], const char *format, ...
 void until(struct pay_pg *pg, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sleep_ms(int64_t ms);
 
-void open_account(const char *account_id, int64_t balance_minor);      /* tenant t, EUR, floor 0, version 1 */
-void assert_books_balance(void);                    /* every account: balance = adjustments - paid, versions 1..n without holes */
+void open_account(const char *account_id, int64_t balance_minor); /* tenant t, EUR, floor 0, version 1 */
+void assert_books_balance(void); /* every account: balance = adjustments - paid, versions 1..n without holes */
 
 /* ---- a session: a ledger with one or more lanes ---- */
 
@@ -58,20 +58,21 @@ struct session {
     struct pay_ledger *ledger;
     struct pay_batch *batch;
     uint8_t owner[PAY_OWNER_SIZE];
-    struct pay_lane_row rows[PARTITIONS];           /* as claimed, moved on by each commit */
+    struct pay_lane_row rows[PARTITIONS]; /* as claimed, moved on by each commit */
     struct pay_fence fences[PARTITIONS];
     uint32_t fence_count;
     int64_t decided_at_us;
-    struct pay_error error;                         /* of the last failure */
+    struct pay_error error; /* of the last failure */
 };
 
-struct session *session_open(const char *name);     /* connected, owner = name */
+struct session *session_open(const char *name); /* connected, owner = name */
 void session_close(struct session *session);
 void session_claim(struct session *session, int32_t partition);
-int session_backend(struct session *session);       /* its pid in the server */
+int session_backend(struct session *session); /* its pid in the server */
 
 /* A record of tenant t, EUR. The record's offset is the partition's next one in this batch. */
-void add_record(struct session *session, int32_t partition, const char *order_id, int32_t attempt, const char *account_id, int64_t amount_minor);
+void add_record(struct session *session, int32_t partition, const char *order_id, int32_t attempt,
+                const char *account_id, int64_t amount_minor);
 void add_invalid(struct session *session, int32_t partition, enum pay_reason reason, enum pay_field field);
 void clear_batch(struct session *session);
 

@@ -27,7 +27,7 @@ static pid_t start_worker(void (*act)(int tell)) {
         _exit(9);
     }
     close(pipe_ends[1]);
-    assert_int_equal(1, read(pipe_ends[0], &byte, 1));      /* it is where the test wants it */
+    assert_int_equal(1, read(pipe_ends[0], &byte, 1)); /* it is where the test wants it */
     close(pipe_ends[0]);
     return pid;
 }
@@ -49,7 +49,8 @@ static int64_t claim_in(struct session *s, int32_t partition) {
     for (;;) {
         bool missing;
         s->error = (struct pay_error){.move = PAY_OK};
-        enum pay_move move = s->ledger->ops->claim(s->ledger, partition, s->owner, &s->rows[partition], &missing, &s->error);
+        enum pay_move move =
+            s->ledger->ops->claim(s->ledger, partition, s->owner, &s->rows[partition], &missing, &s->error);
         if (move == PAY_OK) return pay_clock_ms() - began_ms;
         assert_move(PAY_AGAIN, &s->error);
         assert_true(pay_clock_ms() - began_ms < 4 * CLAIM_WITHIN_MS);
@@ -105,7 +106,8 @@ static void test_frozen_between_the_halves_it_loses_its_lane_and_commits_nothing
 static void with_unread_results(int tell) {
     struct pay_pg *pg;
     struct pay_error error;
-    struct pay_pg_options options = {.url = pay_test_pg_url(), .application_name = "frozen", .role = PAY_PG_WORKER, .batch_session = true};
+    struct pay_pg_options options = {
+        .url = pay_test_pg_url(), .application_name = "frozen", .role = PAY_PG_WORKER, .batch_session = true};
     if (pay_pg_open(&options, &pg, &error) != PAY_OK || pay_pg_pipeline_enter(pg, &error) != PAY_OK) _exit(7);
     pay_pg_send(pg, "BEGIN", NULL);
     pay_pg_send(pg, "UPDATE paybuf.processed_offset SET updated_at = now() WHERE partition = 0", NULL);
@@ -122,7 +124,7 @@ static void with_unread_results(int tell) {
         case PAY_PG_NOTHING:
             if (!pay_pg_wait(pg, deadline_ms)) _exit(6);
             break;
-        case PAY_PG_LOST: _exit(0);                         /* as it should be */
+        case PAY_PG_LOST: _exit(0); /* as it should be */
         case PAY_PG_SYNCED:
         case PAY_PG_IDLE: _exit(1);
         }
@@ -132,7 +134,8 @@ static void with_unread_results(int tell) {
 static void test_frozen_with_unread_results_it_loses_its_lane_too(void **state) {
     (void)state;
     pid_t worker = start_worker(with_unread_results);
-    until(watcher, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'frozen' AND wait_event = 'ClientWrite'");
+    until(watcher,
+          "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'frozen' AND wait_event = 'ClientWrite'");
     int64_t frozen_ms = pay_clock_ms();
     struct session *next = session_open("next");
     claim_in(next, 0);
@@ -161,7 +164,8 @@ static void test_frozen_while_it_waits_for_an_account_it_loses_its_lane_when_the
     open_account("alice", 1000);
     sql(books, "BEGIN; SELECT FROM paybuf.account FOR UPDATE");
     pid_t worker = start_worker(waiting_for_an_account);
-    until(watcher, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'frozen' AND wait_event_type = 'Lock'");
+    until(watcher,
+          "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'frozen' AND wait_event_type = 'Lock'");
     sql(books, "ROLLBACK");
     int64_t frozen_ms = pay_clock_ms();
     struct session *next = session_open("next");
@@ -196,7 +200,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_frozen_between_the_halves_it_loses_its_lane_and_commits_nothing, books_reset),
         cmocka_unit_test_setup(test_frozen_with_unread_results_it_loses_its_lane_too, books_reset),
-        cmocka_unit_test_setup(test_frozen_while_it_waits_for_an_account_it_loses_its_lane_when_the_wait_ends, books_reset),
+        cmocka_unit_test_setup(test_frozen_while_it_waits_for_an_account_it_loses_its_lane_when_the_wait_ends,
+                               books_reset),
         cmocka_unit_test_setup(test_killed_between_the_halves_it_loses_its_lane_at_once, books_reset),
     };
     const char *one = getenv("PAYBUF_TEST_NAME");

@@ -5,13 +5,16 @@
 
 static enum pay_move claim_now(struct session *s, int32_t partition, bool *ret_missing) {
     s->error = (struct pay_error){.move = PAY_OK};
-    return s->ledger->ops->claim(s->ledger, partition, s->owner, &s->rows[partition < PARTITIONS ? partition : 0], ret_missing, &s->error);
+    return s->ledger->ops->claim(s->ledger, partition, s->owner, &s->rows[partition < PARTITIONS ? partition : 0],
+                                 ret_missing, &s->error);
 }
 
 static void test_a_claim_reads_the_row_and_takes_it(void **state) {
     (void)state;
-    sql(books, "UPDATE paybuf.processed_offset SET log_generation = 3, next_offset = 70, replied_offset = 60, reply_position = 65, owner_epoch = 8,"
-               " anchor_offset = 69, anchor_timestamp_ms = 1700000000123, anchor_crc32c = 4294967295, group_id = 'group', cluster_id = 'cluster' WHERE partition = 4");
+    sql(books, "UPDATE paybuf.processed_offset SET log_generation = 3, next_offset = 70, replied_offset = 60, "
+               "reply_position = 65, owner_epoch = 8,"
+               " anchor_offset = 69, anchor_timestamp_ms = 1700000000123, anchor_crc32c = 4294967295, group_id = "
+               "'group', cluster_id = 'cluster' WHERE partition = 4");
     struct session *s = session_open("one");
     session_claim(s, 4);
     const struct pay_lane_row *row = &s->rows[4];
@@ -38,7 +41,7 @@ static void test_a_claim_tells_another_group_and_another_cluster_and_takes_neith
     (void)state;
     struct session *s = session_open("one");
     session_claim(s, 0);
-    assert_true(s->rows[0].same_group && s->rows[0].same_cluster);  /* not set yet */
+    assert_true(s->rows[0].same_group && s->rows[0].same_cluster); /* not set yet */
     sql(books, "UPDATE paybuf.processed_offset SET group_id = 'other', cluster_id = 'cluster' WHERE partition = 0");
     session_claim(s, 0);
     assert_true(!s->rows[0].same_group && s->rows[0].same_cluster);
@@ -71,7 +74,8 @@ static void test_a_halted_lane_is_read_and_not_taken(void **state) {
     (void)state;
     struct session *s = session_open("one"), *other = session_open("other");
     session_claim(s, 0);
-    assert_int_equal(PAY_OK, s->ledger->ops->halt_lane(s->ledger, 0, s->owner, s->rows[0].owner_epoch, PAY_HALT_POISON, &s->error));
+    assert_int_equal(
+        PAY_OK, s->ledger->ops->halt_lane(s->ledger, 0, s->owner, s->rows[0].owner_epoch, PAY_HALT_POISON, &s->error));
     session_claim(other, 0);
     assert_int_equal(PAY_HALT_POISON, other->rows[0].halted);
     assert_int_equal(1, other->rows[0].owner_epoch);
@@ -85,11 +89,15 @@ static void test_only_the_holder_may_halt_a_lane_and_the_first_reason_stays(void
     struct session *s = session_open("one"), *other = session_open("other");
     session_claim(s, 0);
     session_claim(other, 0);
-    assert_int_equal(PAY_OK, s->ledger->ops->halt_lane(s->ledger, 0, s->owner, s->rows[0].owner_epoch, PAY_HALT_POISON, &s->error));
+    assert_int_equal(
+        PAY_OK, s->ledger->ops->halt_lane(s->ledger, 0, s->owner, s->rows[0].owner_epoch, PAY_HALT_POISON, &s->error));
     assert_string_equal("", sql_text(books, "SELECT halted_reason FROM paybuf.processed_offset WHERE partition = 0"));
-    assert_int_equal(PAY_OK, other->ledger->ops->halt_lane(other->ledger, 0, other->owner, other->rows[0].owner_epoch, PAY_HALT_LOG_REPLACED, &s->error));
-    assert_int_equal(PAY_OK, other->ledger->ops->halt_lane(other->ledger, 0, other->owner, other->rows[0].owner_epoch, PAY_HALT_POISON, &s->error));
-    assert_string_equal("log_replaced", sql_text(books, "SELECT halted_reason FROM paybuf.processed_offset WHERE partition = 0"));
+    assert_int_equal(PAY_OK, other->ledger->ops->halt_lane(other->ledger, 0, other->owner, other->rows[0].owner_epoch,
+                                                           PAY_HALT_LOG_REPLACED, &s->error));
+    assert_int_equal(PAY_OK, other->ledger->ops->halt_lane(other->ledger, 0, other->owner, other->rows[0].owner_epoch,
+                                                           PAY_HALT_POISON, &s->error));
+    assert_string_equal("log_replaced",
+                        sql_text(books, "SELECT halted_reason FROM paybuf.processed_offset WHERE partition = 0"));
     session_close(s);
     session_close(other);
 }
@@ -115,7 +123,8 @@ static void test_every_row_is_read_in_partition_order(void **state) {
     struct pay_lane_row rows[PAY_LANES_MAX];
     uint32_t count = 0;
     struct session *s = session_open("one");
-    sql(books, "UPDATE paybuf.processed_offset SET next_offset = partition * 10; INSERT INTO paybuf.processed_offset (topic, partition, log_generation) VALUES ('other', 3, 1)");
+    sql(books, "UPDATE paybuf.processed_offset SET next_offset = partition * 10; INSERT INTO paybuf.processed_offset "
+               "(topic, partition, log_generation) VALUES ('other', 3, 1)");
     assert_int_equal(PAY_OK, s->ledger->ops->read_rows(s->ledger, rows, PAY_LANES_MAX, &count, &s->error));
     assert_int_equal(PARTITIONS, count);
     for (int32_t i = 0; i < PARTITIONS; i++) {
@@ -164,37 +173,6 @@ static void test_a_halted_ledger_is_not_adopted_and_keeps_its_first_reason(void 
     session_close(s);
 }
 
-static void test_after_a_restart_of_the_server_nothing_settles_until_it_is_adopted(void **state) {
-    (void)state;
-    if (!pay_test_pg_private()) {
-        print_message("needs a private server: run without PAYBUF_TEST_DATABASE_URL\n");
-        skip();
-    }
-    struct pay_ledger_row row;
-    bool adopted = false;
-    open_account("alice", 1000);
-    struct session *s = session_open("one");
-    session_claim(s, 0);
-    add_record(s, 0, "o-1", 1, "alice", 10);
-    books_disconnect();
-    pay_test_pg_restart();
-    books_connect();
-    assert_int_equal(PAY_SETTLE_FAILED, settle(s));
-    assert_move(PAY_SESSION_OVER, &s->error);
-    s->error = (struct pay_error){.move = PAY_OK};
-    s->ledger->ops->connect(s->ledger, &s->error);
-    assert_move(PAY_OK, &s->error);
-    session_claim(s, 0);
-    assert_int_equal(PAY_SETTLE_FAILED, settle(s));
-    assert_move(PAY_HALTED, &s->error);
-    assert_int_equal(PAY_OK, s->ledger->ops->read_ledger(s->ledger, &row, &s->error));
-    assert_true(row.server_started_us > row.incarnation_us);
-    assert_int_equal(PAY_OK, s->ledger->ops->adopt(s->ledger, row.incarnation_us, &adopted, &s->error));
-    assert_true(adopted);
-    assert_commits(s);
-    session_close(s);
-}
-
 /* ---- look-up ---- */
 
 static void test_every_settled_records_answer_is_found_again(void **state) {
@@ -207,9 +185,9 @@ static void test_every_settled_records_answer_is_found_again(void **state) {
     session_claim(s, 1);
     add_record(s, 0, "o-1", 1, "alice", 100);
     add_invalid(s, 0, PAY_MALFORMED_JSON, PAY_FIELD_NONE);
-    add_record(s, 1, "o-2", 2, "alice", 100);               /* attempt_out_of_sequence */
-    add_record(s, 1, "o-1", 1, "alice", 100);               /* duplicate */
-    add_record(s, 1, "o-1", 2, "alice", 100);               /* already_paid */
+    add_record(s, 1, "o-2", 2, "alice", 100); /* attempt_out_of_sequence */
+    add_record(s, 1, "o-1", 1, "alice", 100); /* duplicate */
+    add_record(s, 1, "o-1", 2, "alice", 100); /* already_paid */
     add_invalid(s, 1, PAY_BAD_FIELD, PAY_FIELD_METADATA);
     assert_commits(s);
     memcpy(first, s->batch->answers, sizeof first);
@@ -265,7 +243,8 @@ static void test_without_a_connection_every_call_says_so(void **state) {
     (void)state;
     struct pay_ledger_row row;
     bool missing;
-    struct pay_ledger_pg_options options = {.url = "postgresql://nobody@127.0.0.1:1/none", .topic = TOPIC, .group_id = "group"};
+    struct pay_ledger_pg_options options = {
+        .url = "postgresql://nobody@127.0.0.1:1/none", .topic = TOPIC, .group_id = "group"};
     struct pay_ledger *ledger = pay_ledger_pg_new(&options);
     struct pay_error error = {.move = PAY_OK};
     struct pay_lane_row lane;
@@ -283,7 +262,7 @@ static void test_a_server_that_vanished_ends_the_session_in_time(void **state) {
     struct session *s = session_open("one");
     sql(watcher, "SELECT pg_terminate_backend(%d)", session_backend(s));
     assert_int_equal(PAY_SESSION_OVER, s->ledger->ops->read_ledger(s->ledger, &row, &s->error));
-    assert_string_equal("57P01", s->error.code);            /* the server's last words */
+    assert_string_equal("57P01", s->error.code); /* the server's last words */
     s->error.move = PAY_OK;
     s->ledger->ops->connect(s->ledger, &s->error);
     assert_move(PAY_OK, &s->error);
@@ -302,7 +281,6 @@ int main(void) {
         cmocka_unit_test_setup(test_every_row_is_read_in_partition_order, books_reset),
         cmocka_unit_test_setup(test_one_of_several_workers_adopts_the_server, books_reset),
         cmocka_unit_test_setup(test_a_halted_ledger_is_not_adopted_and_keeps_its_first_reason, books_reset),
-        cmocka_unit_test_setup(test_after_a_restart_of_the_server_nothing_settles_until_it_is_adopted, books_reset),
         cmocka_unit_test_setup(test_every_settled_records_answer_is_found_again, books_reset),
         cmocka_unit_test_setup(test_a_look_up_skips_dropped_records, books_reset),
         cmocka_unit_test_setup(test_without_a_connection_every_call_says_so, books_reset),

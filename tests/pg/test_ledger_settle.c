@@ -15,7 +15,8 @@ static enum pay_move claim_now(struct session *s, int32_t partition) {
 }
 
 static void assert_nothing_written(void) {
-    assert_int_equal(0, sql_number(books, "SELECT (SELECT count(*) FROM paybuf.payment) + (SELECT count(*) FROM paybuf.refusal) + (SELECT sum(next_offset) FROM paybuf.processed_offset)"));
+    assert_int_equal(0, sql_number(books, "SELECT (SELECT count(*) FROM paybuf.payment) + (SELECT count(*) FROM "
+                                          "paybuf.refusal) + (SELECT sum(next_offset) FROM paybuf.processed_offset)"));
     assert_books_balance();
 }
 
@@ -27,9 +28,9 @@ static void test_a_batch_leaves_its_decisions_balances_and_offsets(void **state)
     session_claim(s, 3);
     session_claim(s, 5);
     add_record(s, 5, "o-2", 1, "alice", 300);
-    add_record(s, 3, "o-1", 1, "bob", 500);         /* declined */
-    add_record(s, 3, "o-3", 1, "nobody", 5);        /* declined, no account */
-    add_record(s, 5, "o-2", 1, "alice", 300);       /* duplicate within the batch */
+    add_record(s, 3, "o-1", 1, "bob", 500);   /* declined */
+    add_record(s, 3, "o-3", 1, "nobody", 5);  /* declined, no account */
+    add_record(s, 5, "o-2", 1, "alice", 300); /* duplicate within the batch */
     add_record(s, 5, "o-4", 1, "alice", 200);
     add_invalid(s, 3, PAY_BAD_FIELD, PAY_FIELD_CURRENCY);
     assert_commits(s);
@@ -38,14 +39,27 @@ static void test_a_batch_leaves_its_decisions_balances_and_offsets(void **state)
     assert_int_equal(3, sql_number(books, "SELECT version FROM paybuf.account WHERE account_id = 'alice'"));
     assert_int_equal(100, sql_number(books, "SELECT balance_minor FROM paybuf.account WHERE account_id = 'bob'"));
     assert_int_equal(2, sql_number(books, "SELECT version FROM paybuf.account WHERE account_id = 'bob'"));
-    assert_string_equal("o-1 declined insufficient_funds 100 2 1-3-0, o-2 paid  700 2 1-5-0, o-3 declined unknown_account   1-3-1, o-4 paid  500 3 1-5-2",
-        sql_text(books, "SELECT string_agg(concat_ws(' ', order_id, outcome, coalesce(reason, ''), coalesce(balance_after_minor::text, ''),"
-                        " coalesce(account_version::text, ''), log_generation || '-' || src_partition || '-' || src_offset), ', ' ORDER BY order_id) FROM paybuf.payment"));
-    assert_string_equal("1-3-2 bad_field currency", sql_text(books, "SELECT log_generation || '-' || src_partition || '-' || src_offset || ' ' || code || ' ' || field FROM paybuf.refusal"));
-    assert_string_equal("3:3:2:1700000000002:2, 5:3:2:1700000000002:2",
-        sql_text(books, "SELECT string_agg(concat_ws(':', partition, next_offset, anchor_offset, anchor_timestamp_ms, anchor_crc32c), ', ' ORDER BY partition)"
-                        " FROM paybuf.processed_offset WHERE next_offset > 0 AND group_id = 'group' AND cluster_id = 'cluster'"));
-    assert_int_equal(4, sql_number(books, "SELECT count(*) FROM paybuf.payment WHERE (extract(epoch FROM decided_at) * 1000000)::int8 = %lld", (long long)s->decided_at_us));
+    assert_string_equal("o-1 declined insufficient_funds 100 2 1-3-0, o-2 paid  700 2 1-5-0, o-3 declined "
+                        "unknown_account   1-3-1, o-4 paid  500 3 1-5-2",
+                        sql_text(books, "SELECT string_agg(concat_ws(' ', order_id, outcome, coalesce(reason, ''), "
+                                        "coalesce(balance_after_minor::text, ''),"
+                                        " coalesce(account_version::text, ''), log_generation || '-' || src_partition "
+                                        "|| '-' || src_offset), ', ' ORDER BY order_id) FROM paybuf.payment"));
+    assert_string_equal("1-3-2 bad_field currency",
+                        sql_text(books, "SELECT log_generation || '-' || src_partition || '-' || src_offset || ' ' || "
+                                        "code || ' ' || field FROM paybuf.refusal"));
+    assert_string_equal(
+        "3:3:2:1700000000002:2, 5:3:2:1700000000002:2",
+        sql_text(
+            books,
+            "SELECT string_agg(concat_ws(':', partition, next_offset, anchor_offset, anchor_timestamp_ms, "
+            "anchor_crc32c), ', ' ORDER BY partition)"
+            " FROM paybuf.processed_offset WHERE next_offset > 0 AND group_id = 'group' AND cluster_id = 'cluster'"));
+    assert_int_equal(
+        4,
+        sql_number(books,
+                   "SELECT count(*) FROM paybuf.payment WHERE (extract(epoch FROM decided_at) * 1000000)::int8 = %lld",
+                   (long long)s->decided_at_us));
     assert_books_balance();
     session_close(s);
 }
@@ -65,7 +79,7 @@ static void test_a_stored_decision_comes_back_as_it_was_written(void **state) {
     add_record(s, 0, "paid", 1, "alice", 300);
     add_record(s, 0, "declined", 1, "alice", 3000);
     add_record(s, 0, "lost", 1, "nobody", 1);
-    add_record(s, 0, "declined", 2, "alice", 5);    /* a new attempt */
+    add_record(s, 0, "declined", 2, "alice", 5); /* a new attempt */
     assert_commits(s);
     for (int i = 0; i < 3; i++) {
         const struct pay_answer *again = &s->batch->answers[i];
@@ -87,7 +101,6 @@ static void test_a_stored_decision_comes_back_as_it_was_written(void **state) {
     session_close(s);
 }
 
-
 /* ---- the fence ---- */
 
 static void test_a_claim_waits_for_a_settle_at_work_and_then_fences_it(void **state) {
@@ -98,7 +111,7 @@ static void test_a_claim_waits_for_a_settle_at_work_and_then_fences_it(void **st
     add_record(old, 0, "o-1", 1, "alice", 100);
     assert_int_equal(PAY_OK, begin_settle(old));
     assert_int_equal(PAY_SETTLE_READ, wait_settle(old));
-    decide_and_write(old);                                  /* its COMMIT may run or not: the claim's answer tells */
+    decide_and_write(old); /* its COMMIT may run or not: the claim's answer tells */
     assert_committed(wait_settle(old), old);
     moved_on(old);
 
@@ -107,7 +120,7 @@ static void test_a_claim_waits_for_a_settle_at_work_and_then_fences_it(void **st
     assert_int_equal(PAY_OK, begin_settle(old));
     assert_int_equal(PAY_SETTLE_READ, wait_settle(old));
     int64_t before_ms = pay_clock_ms();
-    assert_int_equal(PAY_AGAIN, claim_now(new, 0));         /* the row is locked: 1 s, then again */
+    assert_int_equal(PAY_AGAIN, claim_now(new, 0)); /* the row is locked: 1 s, then again */
     assert_in_range(pay_clock_ms() - before_ms, 900, 1500);
     old->ledger->ops->settle_abandon(old->ledger);
 
@@ -129,7 +142,8 @@ static void test_a_settle_that_meets_a_claim_at_work_waits_for_it_and_then_loses
     session_claim(zombie, 1);
     add_record(zombie, 0, "o-1", 1, "alice", 7);
     add_record(zombie, 1, "o-9", 1, "alice", 7);
-    sql(books, "BEGIN; UPDATE paybuf.processed_offset SET owner = decode(repeat('ab', 16), 'hex'), owner_epoch = owner_epoch + 1 WHERE partition = 0");
+    sql(books, "BEGIN; UPDATE paybuf.processed_offset SET owner = decode(repeat('ab', 16), 'hex'), owner_epoch = "
+               "owner_epoch + 1 WHERE partition = 0");
     assert_int_equal(PAY_OK, begin_settle(zombie));
     until(watcher, "SELECT cardinality(pg_blocking_pids(%d)) > 0", session_backend(zombie));
     int64_t time_us;
@@ -145,7 +159,9 @@ static void test_a_settle_that_meets_a_claim_at_work_waits_for_it_and_then_loses
 
 static void test_another_owner_epoch_or_offset_or_a_halted_lane_loses(void **state) {
     (void)state;
-    static const char *const changes[] = {"owner = '\\x000102030405060708090a0b0c0d0e0f'", "owner_epoch = owner_epoch + 1", "next_offset = 1", "halted_reason = 'poison'"};
+    static const char *const changes[] = {"owner = '\\x000102030405060708090a0b0c0d0e0f'",
+                                          "owner_epoch = owner_epoch + 1", "next_offset = 1",
+                                          "halted_reason = 'poison'"};
     open_account("alice", 1000);
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         struct session *s = session_open("one");
@@ -158,7 +174,8 @@ static void test_another_owner_epoch_or_offset_or_a_halted_lane_loses(void **sta
         assert_move(PAY_FENCED, &s->error);
         assert_false(s->fences[0].lost);
         assert_true(s->fences[1].lost);
-        sql(books, "UPDATE paybuf.processed_offset SET owner = NULL, next_offset = 0, halted_reason = NULL WHERE partition = 4");
+        sql(books, "UPDATE paybuf.processed_offset SET owner = NULL, next_offset = 0, halted_reason = NULL WHERE "
+                   "partition = 4");
         assert_nothing_written();
         session_close(s);
     }
@@ -173,7 +190,8 @@ static void test_a_halted_ledger_or_another_incarnation_stops_every_settle(void 
     sql(books, "UPDATE paybuf.ledger SET halted = true, halted_reason = 'database_rolled_back'");
     assert_int_equal(PAY_SETTLE_FAILED, settle(s));
     assert_move(PAY_HALTED, &s->error);
-    sql(books, "UPDATE paybuf.ledger SET halted = false, halted_reason = NULL, incarnation = incarnation - interval '1 microsecond'");
+    sql(books, "UPDATE paybuf.ledger SET halted = false, halted_reason = NULL, incarnation = incarnation - interval '1 "
+               "microsecond'");
     assert_int_equal(PAY_SETTLE_FAILED, settle(s));
     assert_move(PAY_HALTED, &s->error);
     assert_nothing_written();
@@ -188,15 +206,21 @@ static void test_an_empty_batch_moves_offsets_of_all_lanes_in_one(void **state) 
     session_claim(s, 0);
     session_claim(s, 7);
     for (uint32_t i = 0; i < 2; i++) {
-        s->fences[i] = (struct pay_fence){.partition = i == 0 ? 0 : 7, .owner_epoch = s->rows[i == 0 ? 0 : 7].owner_epoch, .processed_after = 50, .replied_offset = 50, .reply_position = 60 + i};
+        s->fences[i] = (struct pay_fence){.partition = i == 0 ? 0 : 7,
+                                          .owner_epoch = s->rows[i == 0 ? 0 : 7].owner_epoch,
+                                          .processed_after = 50,
+                                          .replied_offset = 50,
+                                          .reply_position = 60 + i};
         memcpy(s->fences[i].owner, s->owner, PAY_OWNER_SIZE);
     }
     assert_int_equal(PAY_OK, s->ledger->ops->settle_begin(s->ledger, NULL, s->fences, 2, &s->error));
     assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
     assert_int_equal(PAY_OK, s->ledger->ops->settle_write(s->ledger, &s->error));
     assert_committed(wait_settle(s), s);
-    assert_string_equal("0:50:50:60, 7:50:50:61", sql_text(books, "SELECT string_agg(concat_ws(':', partition, next_offset, replied_offset, reply_position, anchor_offset), ', ' ORDER BY partition)"
-                                                                 " FROM paybuf.processed_offset WHERE next_offset > 0"));
+    assert_string_equal("0:50:50:60, 7:50:50:61",
+                        sql_text(books, "SELECT string_agg(concat_ws(':', partition, next_offset, replied_offset, "
+                                        "reply_position, anchor_offset), ', ' ORDER BY partition)"
+                                        " FROM paybuf.processed_offset WHERE next_offset > 0"));
     session_close(s);
 }
 
@@ -211,7 +235,7 @@ static void test_the_same_identity_in_two_lanes_is_decided_once(void **state) {
     session_claim(second, 1);
     add_record(first, 0, "o-1", 1, "alice", 100);
     add_record(second, 1, "o-0", 1, "bob", 1);
-    add_record(second, 1, "o-1", 1, "bob", 100);            /* other fields: a conflict, once the first is on file */
+    add_record(second, 1, "o-1", 1, "bob", 100); /* other fields: a conflict, once the first is on file */
     assert_int_equal(PAY_OK, begin_settle(first));
     assert_int_equal(PAY_SETTLE_READ, wait_settle(first));
     assert_int_equal(PAY_OK, begin_settle(second));
@@ -251,7 +275,8 @@ static void test_two_sessions_on_one_account_take_turns_and_versions_have_no_hol
         assert_int_equal(PAY_OK, begin_settle(second));
         int64_t time_us;
         if (round == 0) until(watcher, "SELECT cardinality(pg_blocking_pids(%d)) > 0", session_backend(second));
-        assert_int_equal(PAY_SETTLE_WAITING, second->ledger->ops->settle_poll(second->ledger, &time_us, &second->error));
+        assert_int_equal(PAY_SETTLE_WAITING,
+                         second->ledger->ops->settle_poll(second->ledger, &time_us, &second->error));
         decide_and_write(first);
         assert_committed(wait_settle(first), first);
         moved_on(first);
@@ -261,7 +286,8 @@ static void test_two_sessions_on_one_account_take_turns_and_versions_have_no_hol
         assert_committed(wait_settle(second), second);
         moved_on(second);
     }
-    assert_int_equal(20, sql_number(books, "SELECT balance_minor FROM paybuf.account"));    /* 14 * 70, then 30 of neither */
+    assert_int_equal(20,
+                     sql_number(books, "SELECT balance_minor FROM paybuf.account")); /* 14 * 70, then 30 of neither */
     assert_int_equal(41, sql_number(books, "SELECT version FROM paybuf.account"));
     assert_books_balance();
     session_close(first);
@@ -319,12 +345,17 @@ static void test_a_deadlock_means_redo(void **state) {
 /* ---- COMMIT ---- */
 
 static void slow_commit(const char *body) {
-    sql(books, "CREATE FUNCTION paybuf.test_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN %s; RETURN NULL; END $$;"
-               "GRANT EXECUTE ON FUNCTION paybuf.test_slow() TO paybuf_worker;"
-               "CREATE CONSTRAINT TRIGGER test_slow AFTER INSERT ON paybuf.payment DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION paybuf.test_slow()", body);
+    sql(books,
+        "CREATE FUNCTION paybuf.test_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN %s; RETURN NULL; END $$;"
+        "GRANT EXECUTE ON FUNCTION paybuf.test_slow() TO paybuf_worker;"
+        "CREATE CONSTRAINT TRIGGER test_slow AFTER INSERT ON paybuf.payment DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+        "EXECUTE FUNCTION paybuf.test_slow()",
+        body);
 }
 
-static void fast_commit(void) { sql(books, "DROP TRIGGER test_slow ON paybuf.payment; DROP FUNCTION paybuf.test_slow()"); }
+static void fast_commit(void) {
+    sql(books, "DROP TRIGGER test_slow ON paybuf.payment; DROP FUNCTION paybuf.test_slow()");
+}
 
 static void test_a_backend_killed_while_it_commits_leaves_nothing_and_the_session_is_over(void **state) {
     (void)state;
@@ -343,7 +374,7 @@ static void test_a_backend_killed_while_it_commits_leaves_nothing_and_the_sessio
     assert_move(PAY_SESSION_OVER, &s->error);
     bool wants_write;
     assert_int_equal(-1, s->ledger->ops->descriptor(s->ledger, &wants_write));
-    assert_int_equal(PAY_SESSION_OVER, claim_now(s, 0));    /* only connect and close are left */
+    assert_int_equal(PAY_SESSION_OVER, claim_now(s, 0)); /* only connect and close are left */
     fast_commit();
     s->error.move = PAY_OK;
     s->ledger->ops->connect(s->ledger, &s->error);
@@ -420,7 +451,7 @@ static void test_a_lost_account_row_stops_the_commit(void **state) {
     add_record(s, 0, "o-2", 1, "bob", 100);
     assert_int_equal(PAY_OK, begin_settle(s));
     assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
-    s->batch->accounts[1].row_handle += 100;                /* as if its row were gone */
+    s->batch->accounts[1].row_handle += 100; /* as if its row were gone */
     decide_and_write(s);
     assert_int_equal(PAY_SETTLE_FAILED, wait_settle(s));
     assert_move(PAY_SESSION_OVER, &s->error);
@@ -439,7 +470,7 @@ static void test_a_wrong_row_is_not_overwritten(void **state) {
     add_record(s, 0, "o-1", 1, "alice", 100);
     assert_int_equal(PAY_OK, begin_settle(s));
     assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
-    s->batch->accounts[0].row_handle = 3;                   /* bob's row after the update: (0,3) */
+    s->batch->accounts[0].row_handle = 3; /* bob's row after the update: (0,3) */
     decide_and_write(s);
     assert_int_equal(PAY_SETTLE_FAILED, wait_settle(s));
     assert_string_equal("PB001", s->error.code);
@@ -467,11 +498,12 @@ static void test_refused_data_asks_for_a_smaller_batch_and_the_connection_stays_
 static void test_too_many_attempts_on_file_ask_for_a_smaller_batch(void **state) {
     (void)state;
     open_account("alice", 1000);
-    sql(books, "INSERT INTO paybuf.payment SELECT 't', 'o-' || lpad(o::text, 3, '0'), a, 'alice', 'EUR', 5000, 'declined', 'insufficient_funds', 1000, 1, 1, 0, 777, now()"
+    sql(books, "INSERT INTO paybuf.payment SELECT 't', 'o-' || lpad(o::text, 3, '0'), a, 'alice', 'EUR', 5000, "
+               "'declined', 'insufficient_funds', 1000, 1, 1, 0, 777, now()"
                " FROM generate_series(1, 83) o, generate_series(1, 99) a");
     struct session *s = session_open("one");
     session_claim(s, 0);
-    for (int i = 1; i <= 83; i++) {                         /* 8,217 rows: more than PAY_BATCH_KNOWN_MAX */
+    for (int i = 1; i <= 83; i++) { /* 8,217 rows: more than PAY_BATCH_KNOWN_MAX */
         char order[16];
         snprintf(order, sizeof order, "o-%03d", i);
         add_record(s, 0, order, 99, "alice", 5000);
@@ -538,10 +570,10 @@ static void test_an_abandoned_settle_frees_its_locks(void **state) {
     session_claim(s, 0);
     add_record(s, 0, "o-1", 1, "alice", 1);
     assert_int_equal(PAY_OK, begin_settle(s));
-    s->ledger->ops->settle_abandon(s->ledger);              /* with the first half on its way */
+    s->ledger->ops->settle_abandon(s->ledger); /* with the first half on its way */
     assert_int_equal(PAY_OK, begin_settle(s));
     assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
-    s->ledger->ops->settle_abandon(s->ledger);              /* between the halves */
+    s->ledger->ops->settle_abandon(s->ledger); /* between the halves */
     session_claim(next, 0);
     assert_nothing_written();
     session_claim(s, 0);
@@ -582,15 +614,18 @@ static void test_a_worker_that_dawdles_between_the_halves_is_rolled_back(void **
 
 static void test_a_full_batch_goes_through_without_blocking(void **state) {
     (void)state;
-    sql(books, "INSERT INTO paybuf.account (tenant, account_id, currency, balance_minor) SELECT 't', 'account-' || n, 'EUR', 1000 FROM generate_series(0, 1999) n;"
-               "INSERT INTO paybuf.adjustment (tenant, adjustment_id, account_id, kind, amount_minor, account_version) SELECT 't', 'open-' || n, 'account-' || n, 'open', 1000, 1 FROM generate_series(0, 1999) n");
+    sql(books, "INSERT INTO paybuf.account (tenant, account_id, currency, balance_minor) SELECT 't', 'account-' || n, "
+               "'EUR', 1000 FROM generate_series(0, 1999) n;"
+               "INSERT INTO paybuf.adjustment (tenant, adjustment_id, account_id, kind, amount_minor, account_version) "
+               "SELECT 't', 'open-' || n, 'account-' || n, 'open', 1000, 1 FROM generate_series(0, 1999) n");
     struct session *s = session_open("one");
     for (int32_t partition = 0; partition < PARTITIONS; partition++) session_claim(s, partition);
-    for (int round = 0; round < 3; round++) {               /* the second and third are all duplicates */
+    for (int round = 0; round < 3; round++) { /* the second and third are all duplicates */
         clear_batch(s);
         for (int i = 0; i < PAY_BATCH_RECORDS_MAX; i++) {
             char order[64], account[64];
-            snprintf(order, sizeof order, "a-rather-long-order-id-as-people-make-them-0123456789-%06d", (i * 7919) % PAY_BATCH_RECORDS_MAX);
+            snprintf(order, sizeof order, "a-rather-long-order-id-as-people-make-them-0123456789-%06d",
+                     (i * 7919) % PAY_BATCH_RECORDS_MAX);
             snprintf(account, sizeof account, "account-%d", (i * 7919) % PAY_BATCH_RECORDS_MAX);
             add_record(s, i % PARTITIONS, order, 1, account, 1 + (i * 7919) % PAY_BATCH_RECORDS_MAX);
         }
@@ -616,8 +651,10 @@ int main(void) {
         cmocka_unit_test_setup(test_two_sessions_on_one_account_take_turns_and_versions_have_no_holes, books_reset),
         cmocka_unit_test_setup(test_a_lock_held_too_long_means_redo, books_reset),
         cmocka_unit_test_setup(test_a_deadlock_means_redo, books_reset),
-        cmocka_unit_test_setup(test_a_backend_killed_while_it_commits_leaves_nothing_and_the_session_is_over, books_reset),
-        cmocka_unit_test_setup(test_a_connection_lost_while_the_commit_succeeds_is_unknown_and_the_next_claim_sees_it, books_reset),
+        cmocka_unit_test_setup(test_a_backend_killed_while_it_commits_leaves_nothing_and_the_session_is_over,
+                               books_reset),
+        cmocka_unit_test_setup(test_a_connection_lost_while_the_commit_succeeds_is_unknown_and_the_next_claim_sees_it,
+                               books_reset),
         cmocka_unit_test_setup(test_a_warning_at_commit_makes_its_durability_unknown, books_reset),
         cmocka_unit_test_setup(test_an_error_at_commit_is_no_commit, books_reset),
         cmocka_unit_test_setup(test_a_lost_account_row_stops_the_commit, books_reset),

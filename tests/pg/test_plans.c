@@ -48,7 +48,15 @@ static void assert_never(const struct plan *plan, const char *words) {
 }
 
 static void assert_nested_loop(const struct plan *plan) {
-    static const char *const never[] = {"Hash", "Merge", "Sort", "Bitmap", "Memoize", "Seq Scan on processed_offset", "Seq Scan on account", "Seq Scan on payment", "Seq Scan on refusal"};
+    static const char *const never[] = {"Hash",
+                                        "Merge",
+                                        "Sort",
+                                        "Bitmap",
+                                        "Memoize",
+                                        "Seq Scan on processed_offset",
+                                        "Seq Scan on account",
+                                        "Seq Scan on payment",
+                                        "Seq Scan on refusal"};
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) assert_never(plan, never[i]);
 }
 
@@ -71,7 +79,8 @@ static void assert_plans(void) {
 
     plan = plan_of(pay_sql_found_refusals, 3);
     assert_nested_loop(&plan);
-    assert_has(&plan, "Index Cond: ((log_generation = u.log_generation) AND (src_partition = u.src_partition) AND (src_offset = u.src_offset))");
+    assert_has(&plan, "Index Cond: ((log_generation = u.log_generation) AND (src_partition = u.src_partition) AND "
+                      "(src_offset = u.src_offset))");
 
     plan = plan_of(pay_sql_settle_balances, 3);
     assert_nested_loop(&plan);
@@ -88,13 +97,19 @@ static void assert_plans(void) {
 }
 
 static void grow(int64_t rows) {
-    sql(books, "INSERT INTO paybuf.account (tenant, account_id, currency) SELECT 't', 'account-' || n, 'EUR' FROM generate_series(1, %lld) n;"
-               "INSERT INTO paybuf.payment SELECT 't', 'order-' || n, 1, 'account-' || n, 'EUR', 1, 'paid', NULL, 1, 1, 1, n %% 12, n, now() FROM generate_series(1, %lld) n;"
-               "INSERT INTO paybuf.refusal SELECT 1, n %% 12, n, 'too_large', NULL, now() FROM generate_series(1, %lld) n",
+    sql(books,
+        "INSERT INTO paybuf.account (tenant, account_id, currency) SELECT 't', 'account-' || n, 'EUR' FROM "
+        "generate_series(1, %lld) n;"
+        "INSERT INTO paybuf.payment SELECT 't', 'order-' || n, 1, 'account-' || n, 'EUR', 1, 'paid', NULL, 1, 1, 1, n "
+        "%% 12, n, now() FROM generate_series(1, %lld) n;"
+        "INSERT INTO paybuf.refusal SELECT 1, n %% 12, n, 'too_large', NULL, now() FROM generate_series(1, %lld) n",
         (long long)rows, (long long)rows, (long long)rows);
 }
 
-static void analyze(void) { sql(books, "ANALYZE paybuf.account; ANALYZE paybuf.payment; ANALYZE paybuf.refusal; ANALYZE paybuf.processed_offset; ANALYZE paybuf.ledger"); }
+static void analyze(void) {
+    sql(books, "ANALYZE paybuf.account; ANALYZE paybuf.payment; ANALYZE paybuf.refusal; ANALYZE "
+               "paybuf.processed_offset; ANALYZE paybuf.ledger");
+}
 
 static int plans_reset(void **state) {
     struct pay_error error = {.move = PAY_OK};
@@ -142,8 +157,10 @@ static void test_plans_are_good_on_grown_tables(void **state) {
 
 static void test_plans_are_good_when_many_tenants_share_the_tables(void **state) {
     (void)state;
-    sql(books, "INSERT INTO paybuf.account (tenant, account_id, currency) SELECT 't' || n %% 1000, 'account-' || n, 'EUR' FROM generate_series(1, 20000) n;"
-               "INSERT INTO paybuf.payment SELECT 't' || n %% 1000, 'order-' || n, 1, 'account-' || n, 'EUR', 1, 'paid', NULL, 1, 1, 1, n %% 12, n, now() FROM generate_series(1, 20000) n");
+    sql(books, "INSERT INTO paybuf.account (tenant, account_id, currency) SELECT 't' || n %% 1000, 'account-' || n, "
+               "'EUR' FROM generate_series(1, 20000) n;"
+               "INSERT INTO paybuf.payment SELECT 't' || n %% 1000, 'order-' || n, 1, 'account-' || n, 'EUR', 1, "
+               "'paid', NULL, 1, 1, 1, n %% 12, n, now() FROM generate_series(1, 20000) n");
     analyze();
     assert_plans();
 }

@@ -35,7 +35,9 @@ static void test_migrations_are_safe_to_repeat(void **state) {
     error = check(watcher);
     assert_move(PAY_OK, &error);
     assert_int_equal(PAY_SQL_MIGRATION_COUNT, sql_number(books, "SELECT count(*) FROM paybuf.schema_migration"));
-    assert_string_equal("paybuf_owner", sql_text(books, "SELECT tableowner FROM pg_tables WHERE schemaname = 'paybuf' AND tablename = 'payment'"));
+    assert_string_equal(
+        "paybuf_owner",
+        sql_text(books, "SELECT tableowner FROM pg_tables WHERE schemaname = 'paybuf' AND tablename = 'payment'"));
 }
 
 static void test_an_edited_migration_is_refused(void **state) {
@@ -68,7 +70,8 @@ static void test_a_database_without_books_is_told_to_run_init(void **state) {
     struct pay_error error = {.move = PAY_OK};
     struct pay_pg *pg;
     /* The login's own database next door: template1 holds no books. */
-    snprintf(url, sizeof url, "%.*s/template1", (int)(strrchr(pay_test_pg_url(), '/') - pay_test_pg_url()), pay_test_pg_url());
+    snprintf(url, sizeof url, "%.*s/template1", (int)(strrchr(pay_test_pg_url(), '/') - pay_test_pg_url()),
+             pay_test_pg_url());
     struct pay_pg_options options = {.url = url};
     pay_pg_open(&options, &pg, &error);
     assert_move(PAY_OK, &error);
@@ -130,10 +133,14 @@ static void test_tables_that_are_not_ordinary_are_refused(void **state) {
     static const struct {
         const char *break_it, *mend_it, *why;
     } cases[] = {
-        {"ALTER TABLE paybuf.account RENAME TO account_; CREATE VIEW paybuf.account AS SELECT * FROM paybuf.account_", "DROP VIEW paybuf.account; ALTER TABLE paybuf.account_ RENAME TO account", "account is a view"},
-        {"ALTER TABLE paybuf.processed_offset SET UNLOGGED", "ALTER TABLE paybuf.processed_offset SET LOGGED", "processed_offset is not logged"},
-        {"ALTER TABLE paybuf.refusal RENAME TO refusal_", "ALTER TABLE paybuf.refusal_ RENAME TO refusal", "refusal is missing"},
-        {"ALTER TABLE paybuf.payment ENABLE ROW LEVEL SECURITY", "ALTER TABLE paybuf.payment DISABLE ROW LEVEL SECURITY", "payment has row security"}};
+        {"ALTER TABLE paybuf.account RENAME TO account_; CREATE VIEW paybuf.account AS SELECT * FROM paybuf.account_",
+         "DROP VIEW paybuf.account; ALTER TABLE paybuf.account_ RENAME TO account", "account is a view"},
+        {"ALTER TABLE paybuf.processed_offset SET UNLOGGED", "ALTER TABLE paybuf.processed_offset SET LOGGED",
+         "processed_offset is not logged"},
+        {"ALTER TABLE paybuf.refusal RENAME TO refusal_", "ALTER TABLE paybuf.refusal_ RENAME TO refusal",
+         "refusal is missing"},
+        {"ALTER TABLE paybuf.payment ENABLE ROW LEVEL SECURITY",
+         "ALTER TABLE paybuf.payment DISABLE ROW LEVEL SECURITY", "payment has row security"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sql(books, "%s", cases[i].break_it);
         struct pay_error error = check(watcher);
@@ -155,23 +162,38 @@ static void assert_denied(struct pay_pg *pg, const char *statement) {
 static void test_the_worker_role_may_append_and_move_but_not_delete_nor_change_tables(void **state) {
     (void)state;
     static const char *const denied[] = {
-        "DELETE FROM paybuf.payment", "DELETE FROM paybuf.processed_offset", "DELETE FROM paybuf.account", "DELETE FROM paybuf.refusal",
-        "DELETE FROM paybuf.adjustment", "DELETE FROM paybuf.ledger", "TRUNCATE paybuf.payment", "UPDATE paybuf.payment SET amount_minor = 1",
-        "UPDATE paybuf.refusal SET code = 'too_large'", "UPDATE paybuf.account SET floor_minor = -1", "UPDATE paybuf.account SET state = 'active'",
+        "DELETE FROM paybuf.payment",
+        "DELETE FROM paybuf.processed_offset",
+        "DELETE FROM paybuf.account",
+        "DELETE FROM paybuf.refusal",
+        "DELETE FROM paybuf.adjustment",
+        "DELETE FROM paybuf.ledger",
+        "TRUNCATE paybuf.payment",
+        "UPDATE paybuf.payment SET amount_minor = 1",
+        "UPDATE paybuf.refusal SET code = 'too_large'",
+        "UPDATE paybuf.account SET floor_minor = -1",
+        "UPDATE paybuf.account SET state = 'active'",
         "INSERT INTO paybuf.account (tenant, account_id, currency) VALUES ('t', 'x', 'EUR')",
-        "INSERT INTO paybuf.adjustment VALUES ('t', 'x', 'x', 'open', 0, 1, NULL, now())", "UPDATE paybuf.ledger SET ledger_id = gen_random_uuid()",
-        "INSERT INTO paybuf.schema_migration VALUES (9, 'x', 'x')", "ALTER TABLE paybuf.payment ADD COLUMN x int", "CREATE TABLE paybuf.x (x int)", "DROP TABLE paybuf.refusal"};
+        "INSERT INTO paybuf.adjustment VALUES ('t', 'x', 'x', 'open', 0, 1, NULL, now())",
+        "UPDATE paybuf.ledger SET ledger_id = gen_random_uuid()",
+        "INSERT INTO paybuf.schema_migration VALUES (9, 'x', 'x')",
+        "ALTER TABLE paybuf.payment ADD COLUMN x int",
+        "CREATE TABLE paybuf.x (x int)",
+        "DROP TABLE paybuf.refusal"};
     struct pay_pg *worker = connect_as(PAY_PG_WORKER);
     for (size_t i = 0; i < sizeof denied / sizeof denied[0]; i++) assert_denied(worker, denied[i]);
-    sql(worker, "UPDATE paybuf.account SET balance_minor = balance_minor, version = version; UPDATE paybuf.processed_offset SET next_offset = next_offset;"
-                "UPDATE paybuf.ledger SET halted = halted; SELECT * FROM paybuf.payment, paybuf.refusal, paybuf.adjustment, paybuf.schema_migration");
+    sql(worker, "UPDATE paybuf.account SET balance_minor = balance_minor, version = version; UPDATE "
+                "paybuf.processed_offset SET next_offset = next_offset;"
+                "UPDATE paybuf.ledger SET halted = halted; SELECT * FROM paybuf.payment, paybuf.refusal, "
+                "paybuf.adjustment, paybuf.schema_migration");
     pay_pg_close(worker);
 }
 
 static void test_the_reader_role_may_only_read(void **state) {
     (void)state;
     struct pay_pg *reader = connect_as(PAY_PG_READER);
-    sql(reader, "SELECT * FROM paybuf.payment, paybuf.refusal, paybuf.adjustment, paybuf.account, paybuf.processed_offset, paybuf.ledger, paybuf.schema_migration");
+    sql(reader, "SELECT * FROM paybuf.payment, paybuf.refusal, paybuf.adjustment, paybuf.account, "
+                "paybuf.processed_offset, paybuf.ledger, paybuf.schema_migration");
     sql(reader, "SET default_transaction_read_only = off");
     assert_denied(reader, "UPDATE paybuf.account SET balance_minor = 1");
     assert_denied(reader, "INSERT INTO paybuf.refusal VALUES (1, 0, 0, 'too_large', NULL, now())");
@@ -208,9 +230,13 @@ static void test_a_login_without_the_right_is_told_what_an_administrator_must_do
 /* ---- words ---- */
 
 /* The CHECK constraints must take exactly the program's words. */
-static void assert_words(const char *table, const char *column, const char *constraint, const char *const *words, int count) {
-    const char *definition = sql_text(books, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'paybuf.%s'::regclass AND contype = 'c'"
-                                             " AND (conname = '%s' OR ('%s' = '' AND pg_get_constraintdef(oid) LIKE '%%%s = ANY%%'))", table, constraint, constraint, column);
+static void assert_words(const char *table, const char *column, const char *constraint, const char *const *words,
+                         int count) {
+    const char *definition = sql_text(
+        books,
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'paybuf.%s'::regclass AND contype = 'c'"
+        " AND (conname = '%s' OR ('%s' = '' AND pg_get_constraintdef(oid) LIKE '%%%s = ANY%%'))",
+        table, constraint, constraint, column);
     int quotes = 0;
     for (const char *c = definition; *c != '\0'; c++) quotes += *c == '\'';
     for (int i = 0; i < count; i++) {
@@ -233,31 +259,53 @@ static void test_the_tables_take_exactly_the_programs_words(void **state) {
     for (enum pay_account_state s = 0; s < PAY_ACCOUNT_STATE_COUNT; s++) words[count++] = pay_account_state_name(s);
     assert_words("account", "state", "account_state_check", words, count);
     count = 0;
-    for (enum pay_reason reason = PAY_TOO_LARGE; reason <= PAY_ATTEMPT_OUT_OF_SEQUENCE; reason++) words[count++] = pay_reason_name(reason);
+    for (enum pay_reason reason = PAY_TOO_LARGE; reason <= PAY_ATTEMPT_OUT_OF_SEQUENCE; reason++)
+        words[count++] = pay_reason_name(reason);
     assert_words("refusal", "code", "refusal_code_check", words, count);
     count = 0;
-    for (enum pay_field field = PAY_FIELD_NONE + 1; field < PAY_FIELD_COUNT; field++) words[count++] = pay_field_name(field);
+    for (enum pay_field field = PAY_FIELD_NONE + 1; field < PAY_FIELD_COUNT; field++)
+        words[count++] = pay_field_name(field);
     assert_words("refusal", "field", "refusal_field_check", words, count);
     /* payment: every declined reason is taken, nothing else is. */
     for (enum pay_reason reason = PAY_REASON_NONE + 1; reason < PAY_REASON_COUNT; reason++) {
         char code[6];
         const char *numbers = reason == PAY_UNKNOWN_ACCOUNT ? "NULL, NULL" : "1, 1";
-        enum pay_move move = sql_fails(books, code, "BEGIN; INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'declined', '%s', %s, 1, 0, 0, now()); ROLLBACK", pay_reason_name(reason), numbers);
+        enum pay_move move = sql_fails(books, code,
+                                       "BEGIN; INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, "
+                                       "'declined', '%s', %s, 1, 0, 0, now()); ROLLBACK",
+                                       pay_reason_name(reason), numbers);
         if (move != PAY_OK) pay_pg_rollback(books);
         assert_int_equal(reason <= PAY_INSUFFICIENT_FUNDS, move == PAY_OK);
     }
     char code[6];
-    assert_int_equal(PAY_SPLIT, sql_fails(books, code, "INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'paid', 'account_closed', 1, 1, 1, 0, 0, now())"));
-    assert_int_equal(PAY_SPLIT, sql_fails(books, code, "INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'declined', NULL, 1, 1, 1, 0, 0, now())"));
-    assert_int_equal(PAY_SPLIT, sql_fails(books, code, "INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'paid', NULL, NULL, NULL, 1, 0, 0, now())"));
-    assert_int_equal(PAY_SPLIT, sql_fails(books, code, "INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'conflict', NULL, 1, 1, 1, 0, 0, now())"));
+    assert_int_equal(PAY_SPLIT, sql_fails(books, code,
+                                          "INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'paid', "
+                                          "'account_closed', 1, 1, 1, 0, 0, now())"));
+    assert_int_equal(
+        PAY_SPLIT,
+        sql_fails(
+            books, code,
+            "INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'declined', NULL, 1, 1, 1, 0, 0, now())"));
+    assert_int_equal(PAY_SPLIT, sql_fails(books, code,
+                                          "INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'paid', "
+                                          "NULL, NULL, NULL, 1, 0, 0, now())"));
+    assert_int_equal(
+        PAY_SPLIT,
+        sql_fails(
+            books, code,
+            "INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'conflict', NULL, 1, 1, 1, 0, 0, now())"));
 }
 
 static void test_no_table_has_an_index_on_a_hot_column(void **state) {
     (void)state;
-    assert_string_equal("account_pkey, adjustment_pkey, ledger_one_row, payment_pkey, processed_offset_pkey, refusal_pkey, schema_migration_pkey",
-                        sql_text(books, "SELECT string_agg(indexname, ', ' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'paybuf'"));
-    assert_int_equal(0, sql_number(books, "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'paybuf' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C' AND column_name <> 'note'"));
+    assert_string_equal(
+        "account_pkey, adjustment_pkey, ledger_one_row, payment_pkey, processed_offset_pkey, refusal_pkey, "
+        "schema_migration_pkey",
+        sql_text(books,
+                 "SELECT string_agg(indexname, ', ' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'paybuf'"));
+    assert_int_equal(
+        0, sql_number(books, "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'paybuf' AND "
+                             "data_type = 'text' AND collation_name IS DISTINCT FROM 'C' AND column_name <> 'note'"));
 }
 
 int main(void) {

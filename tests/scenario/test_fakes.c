@@ -79,7 +79,7 @@ static void pass(struct bench *bench, int64_t ms) {
 /* Client i connects and claims partition i. */
 static void claim(struct bench *bench, uint32_t i) {
     struct pay_ledger *port = &bench->ledgers[i]->port;
-    uint8_t owner[PAY_OWNER_SIZE] = { (uint8_t)(i + 1) };
+    uint8_t owner[PAY_OWNER_SIZE] = {(uint8_t)(i + 1)};
     bool missing;
     assert_int_equal(port->ops->connect(port, &bench->error), PAY_OK);
     assert_int_equal(port->ops->claim(port, (int32_t)i, owner, &bench->rows[i], &missing, &bench->error), PAY_OK);
@@ -90,7 +90,7 @@ static void claim(struct bench *bench, uint32_t i) {
 static void add_payment(struct bench *bench, uint32_t i, const char *order_id, const char *account_id) {
     struct pay_record *record = pay_batch_next(bench->batches[i]);
     memset(record, 0, sizeof *record);
-    record->position = (struct pay_position){ 1, (int32_t)i, bench->batches[i]->count };
+    record->position = (struct pay_position){1, (int32_t)i, bench->batches[i]->count};
     snprintf(record->request.tenant, sizeof record->request.tenant, "default");
     snprintf(record->request.order_id, sizeof record->request.order_id, "%s", order_id);
     snprintf(record->request.account_id, sizeof record->request.account_id, "%s", account_id);
@@ -104,8 +104,10 @@ static void begin_settle(struct bench *bench, uint32_t i) {
     struct pay_ledger *port = &bench->ledgers[i]->port;
     pay_batch_slice(bench->batches[i], 100);
     pay_batch_prepare(bench->batches[i]);
-    bench->fences[i] = (struct pay_fence){ .partition = (int32_t)i, .owner_epoch = bench->rows[i].owner_epoch, .processed_before = bench->rows[i].next_offset,
-                                           .processed_after = bench->batches[i]->count };
+    bench->fences[i] = (struct pay_fence){.partition = (int32_t)i,
+                                          .owner_epoch = bench->rows[i].owner_epoch,
+                                          .processed_before = bench->rows[i].next_offset,
+                                          .processed_after = bench->batches[i]->count};
     memcpy(bench->fences[i].owner, bench->rows[i].owner, PAY_OWNER_SIZE);
     assert_int_equal(port->ops->settle_begin(port, bench->batches[i], &bench->fences[i], 1, &bench->error), PAY_OK);
 }
@@ -173,11 +175,12 @@ static void a_circle_of_waits_ends_in_a_redo(void **state) {
     }
     begin_settle(bench, 0);
     begin_settle(bench, 1);
-    struct fake_transaction *wrong = &bench->ledgers[1]->connection->transaction;   /* as if a caller had forgotten to sort */
+    struct fake_transaction *wrong =
+        &bench->ledgers[1]->connection->transaction; /* as if a caller had forgotten to sort */
     struct fake_key first = wrong->account_keys[0];
     wrong->account_keys[0] = wrong->account_keys[1];
     wrong->account_keys[1] = first;
-    bench->database.account_locks[0] = bench->ledgers[0]->connection->id;           /* one step each before the other's */
+    bench->database.account_locks[0] = bench->ledgers[0]->connection->id; /* one step each before the other's */
     bench->database.account_locks[1] = bench->ledgers[1]->connection->id;
     pass(bench, 3);
     enum pay_settle_state a = poll_settle(bench, 0), b = poll_settle(bench, 1);
@@ -256,7 +259,7 @@ static void a_commit_that_was_sent_is_run_although_its_client_died(void **state)
 static void a_claim_waits_for_the_row_and_answers_again_after_a_second(void **state) {
     struct bench *bench = *state;
     struct pay_ledger *port = &bench->ledgers[1]->port;
-    uint8_t owner[PAY_OWNER_SIZE] = { 9 };
+    uint8_t owner[PAY_OWNER_SIZE] = {9};
     bool missing;
     claim(bench, 0);
     add_payment(bench, 0, "o-1", "alice");
@@ -265,7 +268,7 @@ static void a_claim_waits_for_the_row_and_answers_again_after_a_second(void **st
     assert_int_equal(port->ops->connect(port, &bench->error), PAY_OK);
     assert_int_equal(port->ops->claim(port, 0, owner, &bench->rows[1], &missing, &bench->error), PAY_AGAIN);
     assert_int_equal(fake_database_lane(&bench->database, 0)->row.owner_epoch, 1);
-    pass(bench, 1100);      /* its transaction is ended, the row is free */
+    pass(bench, 1100); /* its transaction is ended, the row is free */
     assert_int_equal(port->ops->claim(port, 0, owner, &bench->rows[1], &missing, &bench->error), PAY_OK);
     assert_int_equal(bench->rows[1].owner_epoch, 2);
 }
@@ -319,7 +322,12 @@ static void tables_put_back_are_those_of_the_copy(void **state) {
 
 static void publish(struct bench *bench, uint32_t i, int32_t partition, int64_t source_offset) {
     struct pay_stream *port = &bench->streams[i]->port;
-    struct pay_outgoing reply = { .partition = partition, .source_offset = source_offset, .key = "k", .key_length = 1, .value = "v", .value_length = 1 };
+    struct pay_outgoing reply = {.partition = partition,
+                                 .source_offset = source_offset,
+                                 .key = "k",
+                                 .key_length = 1,
+                                 .value = "v",
+                                 .value_length = 1};
     assert_int_equal(port->ops->publish(port, 0, &reply, &bench->error), PAY_OK);
 }
 
@@ -333,13 +341,9 @@ static bool next_report(struct bench *bench, uint32_t i, struct pay_report *repo
     return port->ops->next_report(port, report);
 }
 
-static void script(struct bench *bench, const char *text) {
-    assert_true(fault_script_parse(text, &bench->script));
-}
+static void script(struct bench *bench, const char *text) { assert_true(fault_script_parse(text, &bench->script)); }
 
-static int64_t reply_end(struct bench *bench) {
-    return fake_broker_log(&bench->broker, TOPIC_REPLIES, 0)->end;
-}
+static int64_t reply_end(struct bench *bench) { return fake_broker_log(&bench->broker, TOPIC_REPLIES, 0)->end; }
 
 static void a_lost_answer_is_sent_again_and_appended_once(void **state) {
     struct bench *bench = *state;
@@ -526,7 +530,8 @@ static void an_offset_outside_the_log_is_trouble_and_never_a_reset(void **state)
 
 static void a_script_is_one_line_of_text_and_back(void **state) {
     (void)state;
-    static const char text[] = "w1.17:crash-after,w2.40:fail=SESSION_OVER,w1.claim#2:freeze-before=15000,p3:lost-ack,p7:late=4000,w1.9:stale=2";
+    static const char text[] = "w1.17:crash-after,w2.40:fail=SESSION_OVER,w1.claim#2:freeze-before=15000,p3:lost-ack,"
+                               "p7:late=4000,w1.9:stale=2";
     struct fault_script parsed;
     char again[FAULT_TEXT_MAX];
     assert_true(fault_script_parse(text, &parsed));

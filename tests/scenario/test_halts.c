@@ -40,9 +40,7 @@ static struct pay_lane_row *row(struct rig *rig, int32_t partition) {
     return &fake_database_lane(&rig->database, partition)->row;
 }
 
-static enum pay_halt halted(struct rig *rig, int32_t partition) {
-    return row(rig, partition)->halted;
-}
+static enum pay_halt halted(struct rig *rig, int32_t partition) { return row(rig, partition)->halted; }
 
 /* Two partitions with `count` answered payments each, everything at rest, and no worker. */
 static struct rig *at_rest(uint32_t count) {
@@ -88,7 +86,7 @@ static void a_request_log_that_comes_back_before_the_second_look_halts_nothing(v
     (void)state;
     struct rig *rig = at_rest(4);
     struct fake_log *log = fake_broker_log(&rig->broker, TOPIC_REQUESTS, 0);
-    log->high_watermark = 2;            /* a leader that doesn't know yet how far it is */
+    log->high_watermark = 2; /* a leader that doesn't know yet how far it is */
     rig_start_worker(rig);
     rig_run_for(rig, 5000);
     log->high_watermark = log->end;
@@ -215,8 +213,10 @@ static void a_reply_log_whose_old_end_is_gone_by_retention_is_read_from_its_star
 static void a_reply_of_another_ledger_halts_its_lane(void **state) {
     (void)state;
     struct rig *rig = at_rest(4);
-    const struct pay_header headers[] = { { "source-offset", "4", 1 }, { "covers-from", "4", 1 }, { "log-generation", "1", 1 },
-                                          { "ledger-id", "0190f3c0-0000-7000-8000-00000000ffff", 36 } };
+    const struct pay_header headers[] = {{"source-offset", "4", 1},
+                                         {"covers-from", "4", 1},
+                                         {"log-generation", "1", 1},
+                                         {"ledger-id", "0190f3c0-0000-7000-8000-00000000ffff", 36}};
     fake_broker_append(&rig->broker, TOPIC_REPLIES, 0, "x", "{}", headers, 4);
     struct rig *same = rig;
     same->history.tampered = true;
@@ -232,7 +232,7 @@ static void a_reply_of_another_ledger_halts_its_lane(void **state) {
 static void records_without_our_headers_in_the_reply_log_are_skipped(void **state) {
     (void)state;
     struct rig *rig = at_rest(3);
-    const struct pay_header half[] = { { "source-offset", "77", 2 }, { "covers-from", "-1", 2 } };
+    const struct pay_header half[] = {{"source-offset", "77", 2}, {"covers-from", "-1", 2}};
     fake_broker_append(&rig->broker, TOPIC_REPLIES, 0, NULL, "hello", NULL, 0);
     fake_broker_append(&rig->broker, TOPIC_REPLIES, 0, "k", "hello", half, 2);
     fake_broker_append_control(&rig->broker, TOPIC_REPLIES, 0);
@@ -273,7 +273,7 @@ static void a_poison_record_halts_its_lane_and_the_others_go_on(void **state) {
     assert_int_equal(workload_reply_count(rig, 0), 2);
     assert_int_equal(halted(rig, 1), PAY_HALT_NONE);
     assert_true(history_all_answered(&rig->history, 1));
-    rig->database.poison_order = NULL;  /* a person has looked */
+    rig->database.poison_order = NULL; /* a person has looked */
     row(rig, 0)->halted = PAY_HALT_NONE;
     ends_well(rig, 30000);
 }
@@ -285,7 +285,7 @@ static void a_missing_dead_letter_stops_only_its_lane(void **state) {
     rig_start_worker(rig);
     rig_run_for(rig, 1000);
     fake_broker_append_request(&rig->broker, 0, "g", "garbage");
-    for (int i = 0; i < 40; i++) {      /* both lanes trickle: every record may be a batch of its own */
+    for (int i = 0; i < 40; i++) { /* both lanes trickle: every record may be a batch of its own */
         char prefix[32];
         snprintf(prefix, sizeof prefix, "t-%d", i);
         workload_many(rig, 0, prefix, 1);
@@ -363,7 +363,7 @@ static void replies_beyond_p_halt_the_whole_ledger_also_without_a_restart(void *
     (void)state;
     struct rig *rig = at_rest(4);
     rig->history.tampered = true;
-    row(rig, 0)->next_offset = 2;       /* somebody has repaired the table by hand */
+    row(rig, 0)->next_offset = 2; /* somebody has repaired the table by hand */
     row(rig, 0)->replied_offset = row(rig, 0)->reply_position = 0;
     row(rig, 0)->anchor.present = false;
     rig_start_worker(rig);
@@ -380,7 +380,7 @@ static void a_claim_overtaken_by_another_session_does_not_halt_the_ledger(void *
     rig_run_for(rig, 500);
     rig_start_worker(rig);
     rig_run_for(rig, 12000);
-    workload_many(rig, 0, "a", 3);      /* settled and answered by the second while the first still believes its P of 0 */
+    workload_many(rig, 0, "a", 3); /* settled and answered by the second while the first still believes its P of 0 */
     rig_run_for(rig, 15000);
     assert_false(rig->database.tables.ledger.halted);
     ends_well(rig, 20000);
@@ -388,7 +388,8 @@ static void a_claim_overtaken_by_another_session_does_not_halt_the_ledger(void *
 
 static uint32_t adoptions(const struct rig *rig) {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < rig->log_count && i < RIG_LOG_LINES; i++) count += strstr(rig->log[i], "restart: it goes on") != NULL;
+    for (uint32_t i = 0; i < rig->log_count && i < RIG_LOG_LINES; i++)
+        count += strstr(rig->log[i], "restart: it goes on") != NULL;
     return count;
 }
 

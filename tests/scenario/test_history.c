@@ -84,7 +84,8 @@ static void rejected(struct rig *rig, const char *words) {
 /* Copies the reply to the end of its log with another value. */
 static void append_copy(struct rig *rig, int32_t partition, int64_t offset, const char *value) {
     const struct fake_record *reply = reply_to(rig, partition, offset);
-    fake_broker_append(&rig->broker, TOPIC_REPLIES, partition, reply->key, value == NULL ? reply->value : value, reply->headers, reply->header_count);
+    fake_broker_append(&rig->broker, TOPIC_REPLIES, partition, reply->key, value == NULL ? reply->value : value,
+                       reply->headers, reply->header_count);
 }
 
 static void a_good_run_is_accepted(void **state) {
@@ -156,7 +157,8 @@ static void a_conflict_called_paid_is_rejected(void **state) {
 
 static void members_in_another_order_are_rejected(void **state) {
     struct rig *rig = *state;
-    replace_in_value(reply_to(rig, 0, 0), "{\"schema\":1,\"tenant\":\"default\"", "{\"tenant\":\"default\",\"schema\":1");
+    replace_in_value(reply_to(rig, 0, 0), "{\"schema\":1,\"tenant\":\"default\"",
+                     "{\"tenant\":\"default\",\"schema\":1");
     rejected(rig, "reply to 1-0-0");
 }
 
@@ -233,7 +235,8 @@ static void a_reply_before_its_commit_is_rejected(void **state) {
     char covers[24];
     int64_t offset = workload_pay(rig, 0, "o-9", 1, "alice", 1);
     snprintf(covers, sizeof covers, "%lld", (long long)offset);
-    struct pay_header headers[2] = { { "source-offset", covers, strlen(covers) }, { "ledger-id", rig->database.tables.ledger.ledger_id, 36 } };
+    struct pay_header headers[2] = {{"source-offset", covers, strlen(covers)},
+                                    {"ledger-id", rig->database.tables.ledger.ledger_id, 36}};
     fake_broker_append(&rig->broker, TOPIC_REPLIES, 0, "o-9", "{}", headers, 2);
     rejected(rig, "before its settle was committed");
 }
@@ -248,15 +251,19 @@ static void an_invalid_answered_before_its_dead_letter_is_rejected(void **state)
 
 /* A settle as a bad worker would write it, seen by the judge as it commits. */
 static void commit_fence(struct rig *rig, struct pay_fence fence) {
-    struct fake_commit commit = { .number = ++rig->database.commit_count, .fence_count = 1 };
+    struct fake_commit commit = {.number = ++rig->database.commit_count, .fence_count = 1};
     commit.fences[0] = fence;
     rig->database.on_commit(rig->database.argument, &commit);
 }
 
 static struct pay_fence fence_of(struct rig *rig, int32_t partition) {
     const struct pay_lane_row *row = &fake_database_lane(&rig->database, partition)->row;
-    return (struct pay_fence){ .partition = partition, .processed_before = row->next_offset, .processed_after = row->next_offset, .anchor = row->anchor,
-                               .replied_offset = row->replied_offset, .reply_position = row->reply_position };
+    return (struct pay_fence){.partition = partition,
+                              .processed_before = row->next_offset,
+                              .processed_after = row->next_offset,
+                              .anchor = row->anchor,
+                              .replied_offset = row->replied_offset,
+                              .reply_position = row->reply_position};
 }
 
 static void p_over_an_undecided_request_is_rejected(void **state) {

@@ -29,9 +29,7 @@ static void on_abort(int signal_number) {
     (void)!write(STDERR_FILENO, case_at_work, strlen(case_at_work));
 }
 
-static uint32_t below(struct rig *rig, uint32_t limit) {
-    return rig_random(rig) % limit;
-}
+static uint32_t below(struct rig *rig, uint32_t limit) { return rig_random(rig) % limit; }
 
 /* ---- requests ---- */
 
@@ -42,7 +40,7 @@ static void append_transaction(struct rig *rig, int32_t partition) {
 }
 
 static void append_something(struct rig *rig) {
-    static const char *const accounts[] = { "alice", "bob", "bob", "carol", "dave", "nobody" };
+    static const char *const accounts[] = {"alice", "bob", "bob", "carol", "dave", "nobody"};
     int32_t partition = (int32_t)below(rig, rig->broker.partition_count);
     char order_id[16];
     snprintf(order_id, sizeof order_id, "o-%u", below(rig, 6));
@@ -52,16 +50,20 @@ static void append_something(struct rig *rig) {
     case 2: append_transaction(rig, partition); break;
     case 3: fake_broker_append(&rig->broker, TOPIC_REPLIES, partition, "x", "a stranger's record", NULL, 0); break;
     case 4: fake_broker_append_control(&rig->broker, TOPIC_REPLIES, partition); break;
-    default: workload_pay(rig, partition, order_id, 1 + (int)below(rig, 3), accounts[below(rig, 6)], 100 * (1 + below(rig, 4))); break;
+    default:
+        workload_pay(rig, partition, order_id, 1 + (int)below(rig, 3), accounts[below(rig, 6)],
+                     100 * (1 + below(rig, 4)));
+        break;
     }
 }
 
 /* ---- trouble ---- */
 
 static struct fault_entry random_fault(struct rig *rig) {
-    static const enum pay_move moves[] = { PAY_AGAIN, PAY_REDO, PAY_SPLIT, PAY_FENCED, PAY_HALTED, PAY_SESSION_OVER };
-    static const int64_t pauses[] = { 50, 900, 1500, 2500, 6000, 15000, 40000 };
-    struct fault_entry entry = { .produce = below(rig, 4) == 0, .worker = 1 + below(rig, 4), .call = 1 + below(rig, 150) };
+    static const enum pay_move moves[] = {PAY_AGAIN, PAY_REDO, PAY_SPLIT, PAY_FENCED, PAY_HALTED, PAY_SESSION_OVER};
+    static const int64_t pauses[] = {50, 900, 1500, 2500, 6000, 15000, 40000};
+    struct fault_entry entry = {
+        .produce = below(rig, 4) == 0, .worker = 1 + below(rig, 4), .call = 1 + below(rig, 150)};
     entry.kind = (enum fault_kind)below(rig, FAULT_KIND_COUNT);
     entry.fate = (enum fault_fate)(1 + below(rig, FATE_COUNT - 1));
     entry.move = moves[below(rig, 6)];
@@ -101,13 +103,18 @@ static void stop_somebody(struct rig *rig) {
 static void make_trouble(struct rig *rig) {
     struct rig_worker *worker = some_worker(rig);
     switch (below(rig, 14)) {
-    case 0: case 1: fake_broker_rebalance(&rig->broker); break;
+    case 0:
+    case 1: fake_broker_rebalance(&rig->broker); break;
     case 2: restart_database(rig); break;
     case 3: restart_broker(rig); break;
     case 4: fake_broker_forget_producers(&rig->broker); break;
     case 5: fake_broker_trouble(&rig->broker, (int32_t)below(rig, rig->broker.partition_count + 1) - 1); break;
-    case 6: if (worker != NULL) rig_crash(rig, worker); break;
-    case 7: if (worker != NULL && !worker->frozen) rig_freeze(worker, 1 + below(rig, 30000)); break;
+    case 6:
+        if (worker != NULL) rig_crash(rig, worker);
+        break;
+    case 7:
+        if (worker != NULL && !worker->frozen) rig_freeze(worker, 1 + below(rig, 30000));
+        break;
     case 8: stop_somebody(rig); break;
     default: break;
     }
@@ -151,7 +158,9 @@ static bool play(uint64_t seed) {
 static void every_seed_ends_with_every_request_answered_once(void **state) {
     (void)state;
     const char *one = getenv("PAYBUF_SEED"), *many = getenv("PAYBUF_SEEDS");
-    uint64_t from = one != NULL ? strtoull(one, NULL, 10) : 1, count = one != NULL ? 1 : many != NULL ? strtoull(many, NULL, 10) : SEEDS_BY_DEFAULT;
+    uint64_t from = one != NULL ? strtoull(one, NULL, 10) : 1, count = one != NULL    ? 1
+                                                                       : many != NULL ? strtoull(many, NULL, 10)
+                                                                                      : SEEDS_BY_DEFAULT;
     uint32_t failures = 0;
     for (uint64_t seed = from; seed < from + count && failures < 3; seed++) failures += !play(seed);
     print_message("%llu seeds from %llu\n", (unsigned long long)count, (unsigned long long)from);
@@ -159,7 +168,7 @@ static void every_seed_ends_with_every_request_answered_once(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_seed_ends_with_every_request_answered_once) };
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_seed_ends_with_every_request_answered_once)};
     signal(SIGABRT, on_abort);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

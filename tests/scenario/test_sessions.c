@@ -41,9 +41,7 @@ static const struct pay_worker_counters *counters(const struct rig_worker *worke
     return pay_worker_counters(worker->worker);
 }
 
-static bool six_settled(struct rig *rig) {
-    return row(rig, 0)->next_offset == 6 && workload_reply_count(rig, 0) >= 1;
-}
+static bool six_settled(struct rig *rig) { return row(rig, 0)->next_offset == 6 && workload_reply_count(rig, 0) >= 1; }
 
 static void a_zombie_repeats_replies_and_every_reader_drops_them(void **state) {
     (void)state;
@@ -116,7 +114,7 @@ static void a_fenced_owner_waits_ten_seconds_and_then_claims_again(void **state)
     struct rig *rig = begin("", 1);
     struct rig_worker *worker = rig_start_worker(rig);
     rig_run_for(rig, 1000);
-    row(rig, 0)->owner[0] ^= 0xff;      /* a session that the group knows nothing of has claimed it, and is gone */
+    row(rig, 0)->owner[0] ^= 0xff; /* a session that the group knows nothing of has claimed it, and is gone */
     int64_t epoch = ++row(rig, 0)->owner_epoch;
     workload_many(rig, 0, "f", 2);
     rig_run_for(rig, 9000);
@@ -133,7 +131,7 @@ static void two_sessions_that_want_one_lane_do_not_duel(void **state) {
     rig_start_worker(rig);
     rig_run_for(rig, 100);
     struct rig_worker *owner = rig_start_worker(rig);
-    for (int i = 0; i < 30; i++) {      /* the frozen one thaws in between, claims by an old assignment, and finds out */
+    for (int i = 0; i < 30; i++) { /* the frozen one thaws in between, claims by an old assignment, and finds out */
         workload_pay(rig, 0, "d-1", 1, "alice", 1);
         rig_run_for(rig, 2000);
     }
@@ -147,7 +145,7 @@ static void a_frozen_owner_s_transaction_does_not_keep_the_next_one_out(void **s
     struct rig *rig = begin("w1.settle_read#1:freeze-before=60000", 1);
     workload_many(rig, 0, "f", 2);
     rig_start_worker(rig);
-    rig_run_for(rig, 9500);             /* the row is locked, and then it is not: 2 s of idle_in_transaction */
+    rig_run_for(rig, 9500); /* the row is locked, and then it is not: 2 s of idle_in_transaction */
     rig_start_worker(rig);
     rig_run_for(rig, 4000);
     assert_true(history_all_answered(&rig->history, 0));
@@ -178,7 +176,8 @@ static void the_same_identity_on_two_partitions_is_decided_once(void **state) {
 static bool somebody_is_settling(struct rig *rig) {
     for (uint32_t i = 0; i < FAKE_CONNECTIONS_MAX; i++) {
         enum fake_transaction_state state = rig->database.connections[i].transaction.state;
-        if (rig->database.connections[i].id != 0 && (state == TRANSACTION_READY || state == TRANSACTION_WRITING)) return true;
+        if (rig->database.connections[i].id != 0 && (state == TRANSACTION_READY || state == TRANSACTION_WRITING))
+            return true;
     }
     return false;
 }
@@ -196,8 +195,10 @@ static void a_rebalance_in_the_middle_of_a_settle_loses_nothing(void **state) {
             workload_many(rig, partition, prefix, 4);
         }
         assert_true(rig_run(rig, somebody_is_settling, 5000));
-        if (round == 1 || round == 3) rig_start_worker(rig);
-        else fake_broker_rebalance(&rig->broker);
+        if (round == 1 || round == 3)
+            rig_start_worker(rig);
+        else
+            fake_broker_rebalance(&rig->broker);
         rig_run_for(rig, 300);
     }
     ends_well(rig, 30000);
@@ -241,7 +242,7 @@ static void a_stopped_worker_leaves_nothing_between_p_and_the_replies(void **sta
 
 static void a_lying_report_ends_only_the_session_of_its_lanes(void **state) {
     (void)state;
-    struct rig *rig = begin("p2:lie-kept", 4);     /* four lanes of one worker: two producers */
+    struct rig *rig = begin("p2:lie-kept", 4); /* four lanes of one worker: two producers */
     rig->broker.records_per_request = 1;
     struct rig_worker *worker = rig_start_worker(rig);
     rig_run_for(rig, 1000);
@@ -287,7 +288,7 @@ static void a_stale_high_watermark_at_a_claim_only_repeats_replies(void **state)
     struct rig_worker *first = rig_start_worker(rig);
     rig_run_for(rig, 500);
     assert_true(history_all_answered(&rig->history, 0));
-    rig_crash(rig, first);              /* before a rest wrote the pair: the next one reads from 0, up to a stale end */
+    rig_crash(rig, first); /* before a rest wrote the pair: the next one reads from 0, up to a stale end */
     rig_run_for(rig, 15000);
     assert_true(history_judge_complete(&rig->history));
     assert_int_equal(rig->history.copies, 3);
@@ -335,6 +336,19 @@ static void an_empty_batch_over_a_control_record_then_a_claim_gives_no_false_gap
     ends_well(rig, 5000);
 }
 
+static void a_redone_settle_moves_no_p_over_what_was_received_meanwhile(void **state) {
+    (void)state;
+    struct rig *rig = begin(
+        "w1.settle_read#1:delay=800,w1.settle_write#1:fail=REDO,w1.settle_read#2:delay=800,w1.settle_write#2:fail=REDO",
+        2);
+    rig_start_worker(rig);
+    rig_run_for(rig, 1000);
+    workload_many(rig, 0, "a", 1);
+    rig_run_for(rig, 500); /* the settle of partition 0 is read; it fails twice, past the next rest */
+    workload_many(rig, 1, "b", 2);
+    ends_well(rig, 10000);
+}
+
 static void the_database_is_away_for_minutes_and_back(void **state) {
     (void)state;
     struct rig *rig = begin("", 2);
@@ -377,10 +391,11 @@ static void headers_travel_tenant_and_traceparent(void **state) {
     (void)state;
     struct rig *rig = begin("", 1);
     fake_database_open_account(&rig->database, "acme", "alice", "EUR", 50, 0);
-    static const char value[] = "{\"order_id\":\"h-1\",\"account_id\":\"alice\",\"amount_minor\":20,\"currency\":\"EUR\",\"metadata\":{\"a\":[1, 2]}}";
-    const struct pay_header good[] = { { "traceparent", "00-1-2-01", 9 }, { "tenant", "acme", 4 } };
-    const struct pay_header twice[] = { { "tenant", "acme", 4 }, { "tenant", "acme", 4 } };
-    const struct pay_header malformed[] = { { "tenant", "a b", 3 } };
+    static const char value[] = "{\"order_id\":\"h-1\",\"account_id\":\"alice\",\"amount_minor\":20,\"currency\":"
+                                "\"EUR\",\"metadata\":{\"a\":[1, 2]}}";
+    const struct pay_header good[] = {{"traceparent", "00-1-2-01", 9}, {"tenant", "acme", 4}};
+    const struct pay_header twice[] = {{"tenant", "acme", 4}, {"tenant", "acme", 4}};
+    const struct pay_header malformed[] = {{"tenant", "a b", 3}};
     fake_broker_append(&rig->broker, TOPIC_REQUESTS, 0, "h-1", value, good, 2);
     fake_broker_append(&rig->broker, TOPIC_REQUESTS, 0, "h-1", value, twice, 2);
     fake_broker_append(&rig->broker, TOPIC_REQUESTS, 0, "h-1", value, malformed, 1);
@@ -416,6 +431,7 @@ int main(void) {
         cmocka_unit_test(a_stale_high_watermark_at_a_claim_only_repeats_replies),
         cmocka_unit_test(an_open_transaction_holds_its_lane_and_its_end_lets_it_go),
         cmocka_unit_test(an_empty_batch_over_a_control_record_then_a_claim_gives_no_false_gap),
+        cmocka_unit_test(a_redone_settle_moves_no_p_over_what_was_received_meanwhile),
         cmocka_unit_test(the_database_is_away_for_minutes_and_back),
         cmocka_unit_test(the_broker_is_away_for_minutes_and_back),
         cmocka_unit_test(records_that_come_twice_are_settled_once),

@@ -31,7 +31,8 @@ static void on_abort(int signal_number) {
 }
 
 /* Runs the workload with a script; what was called is left in *ret_seen (owned by the caller). False: a violation, already told. */
-static bool run_case(const char *script, uint32_t workers, uint8_t **ret_seen, uint32_t *ret_calls, uint32_t *ret_produced) {
+static bool run_case(const char *script, uint32_t workers, uint8_t **ret_seen, uint32_t *ret_calls,
+                     uint32_t *ret_produced) {
     struct rig *rig = calloc(1, sizeof *rig);
     snprintf(case_at_work, sizeof case_at_work, "%s", script);
     rig_init(rig, 1, script, 2);
@@ -74,7 +75,7 @@ static void every_call(uint32_t workers, const uint8_t *seen, uint32_t calls, ui
         struct fault_entry kinds[16];
         uint32_t count = fault_kinds_of((enum fault_call)seen[n - 1], kinds, 16);
         for (uint32_t k = 0; k < count; k++) {
-            struct fault_script script = { .count = 0 };
+            struct fault_script script = {.count = 0};
             kinds[k].worker = 1;
             kinds[k].call = n;
             fault_script_add(&script, kinds[k]);
@@ -86,8 +87,8 @@ static void every_call(uint32_t workers, const uint8_t *seen, uint32_t calls, ui
 static void every_fate(uint32_t workers, uint32_t produced, uint32_t *cases, uint32_t *failures) {
     for (uint32_t n = 1; n <= produced; n++) {
         for (enum fault_fate fate = FATE_REFUSE; fate < FATE_COUNT; fate++) {
-            struct fault_script script = { .count = 0 };
-            fault_script_add(&script, (struct fault_entry){ .produce = true, .call = n, .fate = fate, .number = 4000 });
+            struct fault_script script = {.count = 0};
+            fault_script_add(&script, (struct fault_entry){.produce = true, .call = n, .fate = fate, .number = 4000});
             count_case(&script, workers, cases, failures);
         }
     }
@@ -116,7 +117,9 @@ static void two_workers_survive_any_single_fault_of_the_first(void **state) {
 
 static void the_script_of_the_environment_is_survived(void **state) {
     (void)state;
-    assert_true(run_case(getenv("PAYBUF_SCRIPT"), getenv("PAYBUF_WORKERS") != NULL ? (uint32_t)atoi(getenv("PAYBUF_WORKERS")) : 1, NULL, NULL, NULL));
+    assert_true(run_case(getenv("PAYBUF_SCRIPT"),
+                         getenv("PAYBUF_WORKERS") != NULL ? (uint32_t)atoi(getenv("PAYBUF_WORKERS")) : 1, NULL, NULL,
+                         NULL));
 }
 
 int main(void) {
@@ -124,7 +127,8 @@ int main(void) {
         cmocka_unit_test(one_worker_survives_any_single_fault),
         cmocka_unit_test(two_workers_survive_any_single_fault_of_the_first),
     };
-    const struct CMUnitTest one[] = { cmocka_unit_test(the_script_of_the_environment_is_survived) };
+    const struct CMUnitTest one[] = {cmocka_unit_test(the_script_of_the_environment_is_survived)};
     signal(SIGABRT, on_abort);
-    return getenv("PAYBUF_SCRIPT") != NULL ? cmocka_run_group_tests(one, NULL, NULL) : cmocka_run_group_tests(tests, NULL, NULL);
+    return getenv("PAYBUF_SCRIPT") != NULL ? cmocka_run_group_tests(one, NULL, NULL)
+                                           : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,29 +13,33 @@ void workload_accounts(struct rig *rig) {
     fake_database_open_account(database, "default", "dave", "USD", 9000, 0);
 }
 
-int64_t workload_pay(struct rig *rig, int32_t partition, const char *order_id, int attempt, const char *account_id, int64_t amount_minor) {
+int64_t workload_pay(struct rig *rig, int32_t partition, const char *order_id, int attempt, const char *account_id,
+                     int64_t amount_minor) {
     char value[WORKLOAD_TEXT_MAX];
-    snprintf(value, sizeof value, "{\"order_id\":\"%s\",\"attempt\":%d,\"account_id\":\"%s\",\"amount_minor\":%lld,\"currency\":\"EUR\"}", order_id, attempt,
-             account_id, (long long)amount_minor);
+    snprintf(value, sizeof value,
+             "{\"order_id\":\"%s\",\"attempt\":%d,\"account_id\":\"%s\",\"amount_minor\":%lld,\"currency\":\"EUR\"}",
+             order_id, attempt, account_id, (long long)amount_minor);
     return fake_broker_append_request(&rig->broker, partition, order_id, value);
 }
 
 void workload_first_part(struct rig *rig) {
-    workload_pay(rig, 0, "o-1", 1, "alice", 1000);      /* paid */
-    workload_pay(rig, 1, "o-4", 1, "alice", 2000);      /* paid */
-    workload_pay(rig, 0, "o-1", 1, "alice", 1000);      /* duplicate */
-    workload_pay(rig, 1, "o-4", 1, "alice", 2001);      /* conflict */
+    workload_pay(rig, 0, "o-1", 1, "alice", 1000); /* paid */
+    workload_pay(rig, 1, "o-4", 1, "alice", 2000); /* paid */
+    workload_pay(rig, 0, "o-1", 1, "alice", 1000); /* duplicate */
+    workload_pay(rig, 1, "o-4", 1, "alice", 2001); /* conflict */
     fake_broker_append_request(&rig->broker, 0, "o-2", "garbage");
-    workload_pay(rig, 1, "o-5", 2, "alice", 10);        /* attempt out of sequence */
-    workload_pay(rig, 0, "o-3", 1, "bob", 600);         /* declined */
-    workload_pay(rig, 1, "o-1", 1, "alice", 1000);      /* the same identity on the other partition */
+    workload_pay(rig, 1, "o-5", 2, "alice", 10);   /* attempt out of sequence */
+    workload_pay(rig, 0, "o-3", 1, "bob", 600);    /* declined */
+    workload_pay(rig, 1, "o-1", 1, "alice", 1000); /* the same identity on the other partition */
 }
 
 void workload_second_part(struct rig *rig) {
-    workload_pay(rig, 0, "o-3", 2, "bob", 60);          /* paid at the second attempt */
-    workload_pay(rig, 1, "o-6", 1, "nobody", 10);       /* unknown account */
-    workload_pay(rig, 0, "o-3", 3, "bob", 5);           /* already paid */
-    fake_broker_append_request(&rig->broker, 1, NULL, "{\"order_id\":\"o-7\",\"account_id\":\"alice\",\"amount_minor\":1.5,\"currency\":\"EUR\"}");
+    workload_pay(rig, 0, "o-3", 2, "bob", 60);    /* paid at the second attempt */
+    workload_pay(rig, 1, "o-6", 1, "nobody", 10); /* unknown account */
+    workload_pay(rig, 0, "o-3", 3, "bob", 5);     /* already paid */
+    fake_broker_append_request(
+        &rig->broker, 1, NULL,
+        "{\"order_id\":\"o-7\",\"account_id\":\"alice\",\"amount_minor\":1.5,\"currency\":\"EUR\"}");
 }
 
 void workload_many(struct rig *rig, int32_t partition, const char *prefix, uint32_t count) {

@@ -15,7 +15,8 @@
 void workload_accounts(struct rig *rig);
 
 /* Appends one request: key = order_id. Answers the offset. */
-int64_t workload_pay(struct rig *rig, int32_t partition, const char *order_id, int attempt, const char *account_id, int64_t amount_minor);
+int64_t workload_pay(struct rig *rig, int32_t partition, const char *order_id, int attempt, const char *account_id,
+                     int64_t amount_minor);
 
 /* The first eight of twelve requests, and the last four: duplicates, a conflict, a poor account's attempts, garbage, an attempt out of
    sequence, an order that is on both partitions. */

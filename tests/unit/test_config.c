@@ -74,7 +74,8 @@ static void without_anything_there_are_defaults(void **state) {
 
 static void the_file_is_read(void **state) {
     (void)state;
-    assert_true(load_text("# comment\n[kafka]\nbootstrap.servers = a:1,b:2\nlinger.ms=3\n[producer]\nlisten = [::1]:0\nrequest_timeout_ms = 250\n"
+    assert_true(load_text("# comment\n[kafka]\nbootstrap.servers = a:1,b:2\nlinger.ms=3\n[producer]\nlisten = "
+                          "[::1]:0\nrequest_timeout_ms = 250\n"
                           "[database]\nallow_unsafe = Yes\n"));
     assert_string_equal(kafka_value("bootstrap.servers"), "a:1,b:2");
     assert_string_equal(kafka_value("linger.ms"), "3");
@@ -210,9 +211,18 @@ static void a_missing_file_says_which(void **state) {
 
 static void kafka_settings_pass_by_an_allow_list_only(void **state) {
     (void)state;
-    static const char *const refused[] = {
-        "test.mock.num.brokers", "socket.max.fails", "acks", "enable.ssl.certificate.verification", "ssl.endpoint.identification.algorithm",
-        "enable.idempotence", "max.in.flight", "plugin.library.paths", "message.timeout.ms", "isolation.level", "socket.timeout.ms", "opaque"};
+    static const char *const refused[] = {"test.mock.num.brokers",
+                                          "socket.max.fails",
+                                          "acks",
+                                          "enable.ssl.certificate.verification",
+                                          "ssl.endpoint.identification.algorithm",
+                                          "enable.idempotence",
+                                          "max.in.flight",
+                                          "plugin.library.paths",
+                                          "message.timeout.ms",
+                                          "isolation.level",
+                                          "socket.timeout.ms",
+                                          "opaque"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         char text[160];
         snprintf(text, sizeof text, "[kafka]\n%s = 1\n", refused[i]);
@@ -245,7 +255,8 @@ static void what_is_printed_loads_again_to_the_same(void **state) {
     static struct pay_config before;
     char *text = NULL;
     size_t length = 0;
-    assert_true(load_text("[producer]\nlisten = localhost:1\ninflight_bytes_max = 9000\n[worker]\ngroup = other\n[kafka]\nclient.rack = r1\n"));
+    assert_true(load_text("[producer]\nlisten = localhost:1\ninflight_bytes_max = 9000\n[worker]\ngroup = "
+                          "other\n[kafka]\nclient.rack = r1\n"));
     before = config;
     FILE *out = open_memstream(&text, &length);
     pay_config_print(&config, out);
@@ -267,8 +278,10 @@ static void the_sample_loads_and_changes_nothing(void **state) {
     fclose(out);
     assert_true(load_text(text));
     for (size_t i = 0; i < pay_config_row_count; i++) assert_int_equal(config.sources[i], PAY_FROM_DEFAULT);
-    for (char *hash = text; (hash = strstr(hash, "\n# ")) != NULL; hash++) {     /* ... and uncommented, each setting is a right one */
-        if (strchr(hash + 3, '=') != NULL && strcspn(hash + 3, " ") + 1 == strcspn(hash + 3, "=")) memmove(hash + 1, hash + 3, strlen(hash + 3) + 1);
+    for (char *hash = text; (hash = strstr(hash, "\n# ")) != NULL;
+         hash++) { /* ... and uncommented, each setting is a right one */
+        if (strchr(hash + 3, '=') != NULL && strcspn(hash + 3, " ") + 1 == strcspn(hash + 3, "="))
+            memmove(hash + 1, hash + 3, strlen(hash + 3) + 1);
     }
     remove_file(state);
     assert_true(load_text(text));
@@ -299,8 +312,10 @@ static void an_address_splits_into_host_and_port(void **state) {
     assert_string_equal(host, "::1");
     assert_int_equal(port, 80);
     assert_true(pay_address_split("localhost:65535", host, sizeof host, &port));
-    static const char *const wrong[] = {"", "8080", ":80", "host:", "host:65536", "host:8x", "host:-1", "::1:80", "[]:80", "host:000080"};
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_false(pay_address_split(wrong[i], host, sizeof host, &port));
+    static const char *const wrong[] = {"",        "8080",    ":80",    "host:", "host:65536",
+                                        "host:8x", "host:-1", "::1:80", "[]:80", "host:000080"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(pay_address_split(wrong[i], host, sizeof host, &port));
 }
 
 static void edit_distance_counts_swaps_as_one(void **state) {

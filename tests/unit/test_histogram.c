@@ -35,7 +35,7 @@ static void a_quantile_is_never_below_and_at_most_a_32nd_above(void **state) {
     for (int64_t value = 1; value < (1ll << 39); value = value * 9 / 8 + 1) {
         pay_histogram_reset(&histogram);
         pay_histogram_record(&histogram, value);
-        pay_histogram_record(&histogram, (1ll << 40) - 1);      /* so that max doesn't cut it */
+        pay_histogram_record(&histogram, (1ll << 40) - 1); /* so that max doesn't cut it */
         uint64_t median = pay_histogram_quantile(&histogram, 0.5);
         assert_true(median >= (uint64_t)value);
         assert_true(median <= (uint64_t)value + (uint64_t)value / 32);
@@ -54,7 +54,8 @@ static void quantiles_of_a_thousand_values_are_right(void **state) {
 static void counts_up_to_powers_of_two_are_exact(void **state) {
     (void)state;
     for (int64_t value = 0; value < 5000; value++) pay_histogram_record(&histogram, value);
-    for (uint32_t bits = 1; bits <= 12; bits++) assert_int_equal(pay_histogram_count_up_to(&histogram, (1u << bits) - 1), 1u << bits);
+    for (uint32_t bits = 1; bits <= 12; bits++)
+        assert_int_equal(pay_histogram_count_up_to(&histogram, (1u << bits) - 1), 1u << bits);
 }
 
 static void odd_values_are_kept_within_bounds(void **state) {

@@ -17,7 +17,8 @@ static const char *judge(const char *const *lines) {
 
 static void an_ordinary_head_is_fine(void **state) {
     (void)state;
-    assert_null(JUDGE("Host: 127.0.0.1:8080", "Content-Length: 12", "content-type: application/json", "Authorization: Bearer x", "X-Odd-1: \t caf\xc3\xa9"));
+    assert_null(JUDGE("Host: 127.0.0.1:8080", "Content-Length: 12", "content-type: application/json",
+                      "Authorization: Bearer x", "X-Odd-1: \t caf\xc3\xa9"));
     assert_null(JUDGE("host: [::1]:80", "Transfer-Encoding: chunked"));
     assert_null(JUDGE("Host: a", "transfer-encoding: CHUNKED"));
 }
@@ -38,7 +39,9 @@ static void length_beside_coding_is_refused(void **state) {
 
 static void any_coding_but_chunked_is_refused(void **state) {
     (void)state;
-    static const char *const codings[] = {"gzip", "identity", "gzip, chunked", "chunked, chunked", "xchunked", "chunked;q=1", "\"chunked\"", "chunke", ""};
+    static const char *const codings[] = {"gzip",     "identity",    "gzip, chunked", "chunked, chunked",
+                                          "xchunked", "chunked;q=1", "\"chunked\"",   "chunke",
+                                          ""};
     for (size_t i = 0; i < sizeof codings / sizeof *codings; i++) {
         char line[80];
         snprintf(line, sizeof line, "Transfer-Encoding: %s", codings[i]);
@@ -103,8 +106,10 @@ static void paths_are_decoded_once_and_strictly(void **state) {
     assert_string_equal(path, "/v1/payments/a:b.");
     assert_null(pay_http_path_decode("/%2525", path, sizeof path));
     assert_string_equal(path, "/%25");
-    static const char *const wrong[] = {"/%00", "/%0a", "/a%", "/a%4", "/a%4g", "/%zz", "/\x01", "/%7f", "/0123456789012345678901234567890123456789"};
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_non_null(pay_http_path_decode(wrong[i], path, sizeof path));
+    static const char *const wrong[] = {
+        "/%00", "/%0a", "/a%", "/a%4", "/a%4g", "/%zz", "/\x01", "/%7f", "/0123456789012345678901234567890123456789"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_non_null(pay_http_path_decode(wrong[i], path, sizeof path));
 }
 
 int main(void) {

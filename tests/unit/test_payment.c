@@ -15,7 +15,8 @@ static bool read_parts(const char *body, const char *path_id, const char *key) {
     return pay_payment_read(&parts, scratch, &payment, &fault);
 }
 
-static void assert_fault(const char *body, const char *path_id, const char *key, enum pay_problem_code code, const char *pointer) {
+static void assert_fault(const char *body, const char *path_id, const char *key, enum pay_problem_code code,
+                         const char *pointer) {
     assert_false(read_parts(body, path_id, key));
     assert_int_equal(fault.code, code);
     assert_int_equal(fault.has_pointer, pointer != NULL);
@@ -62,7 +63,8 @@ static void ids_that_are_none_are_refused(void **state) {
     assert_fault("{" BODY "}", NULL, "", PAY_PROBLEM_BAD_FIELD, "/order_id");
     assert_fault("{" BODY "}", NULL, "\"", PAY_PROBLEM_BAD_FIELD, "/order_id");
     assert_fault("{" BODY "}", NULL, "\xc3\xa4", PAY_PROBLEM_BAD_FIELD, "/order_id");
-    assert_fault("{" BODY "}", NULL, "0123456789012345678901234567890123456789012345678901234567890123456789", PAY_PROBLEM_BAD_FIELD, "/order_id");
+    assert_fault("{" BODY "}", NULL, "0123456789012345678901234567890123456789012345678901234567890123456789",
+                 PAY_PROBLEM_BAD_FIELD, "/order_id");
 }
 
 static void a_wrong_id_in_the_body_isnt_an_absent_one(void **state) {
@@ -79,14 +81,21 @@ static void without_any_id_the_body_is_at_fault(void **state) {
 
 static void other_faults_of_a_body_without_id_are_named(void **state) {
     (void)state;
-    assert_fault("{\"account_id\":\"alice\",\"amount_minor\":1.5,\"currency\":\"EUR\"}", "o-1", NULL, PAY_PROBLEM_BAD_FIELD, "/amount_minor");
+    assert_fault("{\"account_id\":\"alice\",\"amount_minor\":1.5,\"currency\":\"EUR\"}", "o-1", NULL,
+                 PAY_PROBLEM_BAD_FIELD, "/amount_minor");
     assert_fault("{}", "o-1", NULL, PAY_PROBLEM_BAD_FIELD, "/account_id");
     assert_fault("{ }", NULL, "o-1", PAY_PROBLEM_BAD_FIELD, "/account_id");
 }
 
 static void what_isnt_json_is_malformed(void **state) {
     (void)state;
-    static const char *const bodies[] = {"", "x", "{", "[]", "\"order_id\"", "{\"order_id\":\"o-1\"," BODY "} x", "{\"order_id\":\"o-1\",\"order_id\":\"o-1\"," BODY "}",
+    static const char *const bodies[] = {"",
+                                         "x",
+                                         "{",
+                                         "[]",
+                                         "\"order_id\"",
+                                         "{\"order_id\":\"o-1\"," BODY "} x",
+                                         "{\"order_id\":\"o-1\",\"order_id\":\"o-1\"," BODY "}",
                                          "\xef\xbb\xbf{\"order_id\":\"o-1\"," BODY "}"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         assert_fault(bodies[i], NULL, NULL, PAY_PROBLEM_MALFORMED_JSON, NULL);
@@ -105,7 +114,8 @@ static void the_largest_body_fits_with_an_id_put_in(void **state) {
     memset(body, ' ', PAY_VALUE_MAX);
     memcpy(body, "{" BODY, sizeof "{" BODY - 1);
     body[PAY_VALUE_MAX - 1] = '}';
-    const struct pay_payment_parts parts = {body, PAY_VALUE_MAX, "0123456789012345678901234567890123456789012345678901234567890123", NULL};
+    const struct pay_payment_parts parts = {body, PAY_VALUE_MAX,
+                                            "0123456789012345678901234567890123456789012345678901234567890123", NULL};
     bool read = pay_payment_read(&parts, scratch, &payment, &fault);
     assert_true(read || fault.code == PAY_PROBLEM_TOO_LARGE);
 }
@@ -114,20 +124,35 @@ static void trace_parents_are_passed_on_only_if_they_are_ones(void **state) {
     (void)state;
     assert_true(pay_traceparent_valid("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
     assert_true(pay_traceparent_valid("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-comes-later"));
-    static const char *const wrong[] = {
-        "", "00", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        "00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0",
-        "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"};
+    static const char *const wrong[] = {"",
+                                        "00",
+                                        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+                                        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                                        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+                                        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+                                        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+                                        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0",
+                                        "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_false(pay_traceparent_valid(wrong[i]));
 }
 
 static void only_json_in_utf_8_is_a_content_type(void **state) {
     (void)state;
-    static const char *const right[] = {"application/json", "Application/JSON", "application/json; charset=utf-8", "application/json;charset=UTF-8",
-                                        "application/json ; charset=\"utf-8\"", "application/json;"};
-    static const char *const wrong[] = {"", "text/json", "application/jsonx", "application/json; charset=latin1", "application/json; charset=utf-88",
-                                        "application/json; version=1", "application/x-ndjson", "application/json, text/plain", "application/json; charset=\"utf-8"};
+    static const char *const right[] = {"application/json",
+                                        "Application/JSON",
+                                        "application/json; charset=utf-8",
+                                        "application/json;charset=UTF-8",
+                                        "application/json ; charset=\"utf-8\"",
+                                        "application/json;"};
+    static const char *const wrong[] = {"",
+                                        "text/json",
+                                        "application/jsonx",
+                                        "application/json; charset=latin1",
+                                        "application/json; charset=utf-88",
+                                        "application/json; version=1",
+                                        "application/x-ndjson",
+                                        "application/json, text/plain",
+                                        "application/json; charset=\"utf-8"};
     for (size_t i = 0; i < sizeof right / sizeof *right; i++) assert_true(pay_content_type_is_json(right[i]));
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_false(pay_content_type_is_json(wrong[i]));
 }

@@ -17,11 +17,14 @@ static void every_code_has_its_members(void **state) {
     (void)state;
     for (int code = 0; code < PAY_PROBLEM_COUNT; code++) {
         json_t *document = problem((enum pay_problem_code)code, "d", NULL);
-        assert_string_equal(json_string_value(json_object_get(document, "code")), pay_problem_name((enum pay_problem_code)code));
-        assert_int_equal(json_integer_value(json_object_get(document, "status")), pay_problem_status((enum pay_problem_code)code));
+        assert_string_equal(json_string_value(json_object_get(document, "code")),
+                            pay_problem_name((enum pay_problem_code)code));
+        assert_int_equal(json_integer_value(json_object_get(document, "status")),
+                         pay_problem_status((enum pay_problem_code)code));
         assert_string_equal(json_string_value(json_object_get(document, "request_id")), "r-1");
         assert_string_equal(json_string_value(json_object_get(document, "detail")), "d");
-        assert_true(json_is_string(json_object_get(document, "type")) && json_is_string(json_object_get(document, "title")));
+        assert_true(json_is_string(json_object_get(document, "type")) &&
+                    json_is_string(json_object_get(document, "title")));
         assert_true(json_is_boolean(json_object_get(document, "retryable")));
         assert_null(json_object_get(document, "errors"));
         json_decref(document);
@@ -32,7 +35,8 @@ static void only_the_two_honest_ones_are_retryable(void **state) {
     (void)state;
     for (int code = 0; code < PAY_PROBLEM_COUNT; code++) {
         json_t *document = problem((enum pay_problem_code)code, "d", NULL);
-        assert_int_equal(json_is_true(json_object_get(document, "retryable")), pay_problem_status((enum pay_problem_code)code) >= 500);
+        assert_int_equal(json_is_true(json_object_get(document, "retryable")),
+                         pay_problem_status((enum pay_problem_code)code) >= 500);
         json_decref(document);
     }
 }

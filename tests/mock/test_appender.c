@@ -1,0 +1,286 @@
+/*
+ * test_appender.c - what became of a record: on librdkafka's mock cluster, with its errors and delays.
+ * The HTTP side is played by numbers: a request is only carried, and has one word of context.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "kafka_fixture.h"
+#include "producer/appender.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define TOPIC "pay.requests"
+#define CALLS 64
+
+enum fate { WAITING, KNOWN, UNKNOWN };
+
+struct pay_http_request {
+    void *context;
+    enum fate fate;
+    int64_t offset;
+    int32_t partition;
+};
+
+/* The two functions of http.h that the appender calls. */
+void pay_http_set_context(struct pay_http_request *request, void *context) { request->context = context; }
+void *pay_http_context(const struct pay_http_request *request) { return request->context; }
+
+static struct mock mock;
+static struct pay_config config;
+static struct pay_appender *appender;
+static struct pay_http_request calls[CALLS];
+static int epoll = -1;
+
+static void on_done(void *argument, struct pay_call *call, const struct pay_position *position) {
+    (void)argument;
+    if (call->request == NULL) return;
+    assert_int_equal(call->request->fate, WAITING);
+    call->request->fate = position != NULL ? KNOWN : UNKNOWN;
+    if (position == NULL) return;
+    assert_int_equal(position->generation, 7);
+    call->request->partition = position->partition;
+    call->request->offset = position->offset;
+}
+
+static int open_all(void **state) {
+    (void)state;
+    char message[512] = "";
+    mock = open_mock(1);
+    assert_int_equal(rd_kafka_mock_topic_create(mock.cluster, TOPIC, 4, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+    pay_config_defaults(&config);
+    config.producer_request_timeout_ms = 1000;
+    config.producer_stall_ms = 300;
+    config.producer_linger_ms = 0;
+    config.producer_log_generation = 7;
+    config.producer_inflight_records_max = 10;
+    memset(calls, 0, sizeof calls);
+    epoll = epoll_create1(EPOLL_CLOEXEC);
+    const struct pay_appender_options options = {.config = &config,
+                                                 .kafka = options_for("test-appender"),
+                                                 .epoll = epoll,
+                                                 .report_tag = 1,
+                                                 .probe_tag = 2,
+                                                 .done = on_done};
+    appender = pay_appender_open(&options, message, sizeof message);
+    if (appender == NULL) fail_msg("%s", message);
+    return 0;
+}
+
+static int close_all(void **state) {
+    (void)state;
+    pay_appender_close(appender);
+    close(epoll);
+    poll(NULL, 0, 50); /* the probe lets go of its handle by itself */
+    pay_kafka_reaper_wait(PATIENCE_MS);
+    close_mock(&mock);
+    return 0;
+}
+
+/* The loop of intake.c, in small. */
+static void turn(int64_t wait_ms) {
+    struct epoll_event events[4];
+    int count = epoll_wait(epoll, events, 4, (int)wait_ms);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u64 == 1)
+            pay_appender_run(appender);
+        else
+            pay_appender_look(appender);
+    }
+    pay_appender_tick(appender);
+}
+
+static bool is_ready(void) {
+    char reason[400];
+    return pay_appender_ready(appender, reason, sizeof reason);
+}
+
+static void turn_until_ready(void) {
+    int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
+    while (!is_ready() && pay_clock_ms() < until_ms) turn(20);
+    assert_true(is_ready());
+}
+
+static bool submit(uint32_t number, const char **ret_reason) {
+    char order_id[24];
+    snprintf(order_id, sizeof order_id, "o-%u", number);
+    const struct pay_append record = {
+        .order_id = order_id, .attempt = 1, .request_id = "r", .value = "{}", .value_length = 2};
+    return pay_appender_submit(appender, &record, &calls[number], ret_reason);
+}
+
+static void turn_until(uint32_t number, enum fate fate) {
+    int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
+    while (calls[number].fate == WAITING && pay_clock_ms() < until_ms) turn(20);
+    assert_int_equal(calls[number].fate, fate);
+}
+
+/* Submits again and again (fresh calls) until one is taken. */
+static uint32_t submit_until_taken(uint32_t first) {
+    const char *reason;
+    int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
+    while (!submit(first, &reason)) {
+        if (pay_clock_ms() > until_ms) fail_msg("still refused: %s", reason);
+        turn(50);
+    }
+    return first;
+}
+
+static void an_acknowledged_record_has_its_position(void **state) {
+    (void)state;
+    const char *reason;
+    turn_until_ready();
+    for (uint32_t i = 0; i < 8; i++) assert_true(submit(i, &reason));
+    for (uint32_t i = 0; i < 8; i++) {
+        turn_until(i, KNOWN);
+        assert_in_range(calls[i].partition, 0, 3);
+        assert_true(calls[i].offset >= 0);
+    }
+    assert_int_equal(pay_pending_count(pay_appender_pending(appender)), 0);
+    assert_int_equal(pay_appender_counters(appender)->acknowledged, 8);
+}
+
+static void a_full_budget_refuses_and_makes_room_again(void **state) {
+    (void)state;
+    const char *reason = NULL;
+    turn_until_ready();
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 200);
+    for (uint32_t i = 0; i < 10; i++) assert_true(submit(i, &reason));
+    assert_false(submit(10, &reason));
+    assert_non_null(reason);
+    assert_int_equal(pay_appender_counters(appender)->refused_budget, 1);
+    for (uint32_t i = 0; i < 10; i++) turn_until(i, KNOWN);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 0);
+    turn_until(submit_until_taken(11), KNOWN);
+}
+
+static void a_late_acknowledgement_is_unknown_at_the_deadline_and_harmless_afterwards(void **state) {
+    (void)state;
+    const char *reason;
+    config.producer_stall_ms = 5000;
+    turn_until_ready();
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 2000);
+    int64_t began_ms = pay_clock_ms();
+    assert_true(submit(0, &reason));
+    turn_until(0, UNKNOWN);
+    assert_in_range(pay_clock_ms() - began_ms, 1000, 1500);
+    assert_int_equal(pay_pending_count(pay_appender_pending(appender)), 1);
+    int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
+    while (pay_appender_counters(appender)->late == 0 && pay_clock_ms() < until_ms) turn(20);
+    assert_int_equal(pay_appender_counters(appender)->late, 1);
+    assert_int_equal(pay_pending_count(pay_appender_pending(appender)), 0);
+}
+
+static void a_client_that_went_away_changes_nothing_for_its_record(void **state) {
+    (void)state;
+    const char *reason;
+    turn_until_ready();
+    assert_true(submit(0, &reason));
+    pay_appender_forget(appender, &calls[0]);
+    int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
+    while (pay_appender_counters(appender)->acknowledged == 0 && pay_clock_ms() < until_ms) turn(20);
+    assert_int_equal(calls[0].fate, WAITING);
+    assert_int_equal(pay_pending_count(pay_appender_pending(appender)), 0);
+}
+
+static void silence_refuses_up_front_and_ends_with_the_first_acknowledgement(void **state) {
+    (void)state;
+    const char *reason;
+    turn_until_ready();
+    rd_kafka_mock_broker_set_down(mock.cluster, 1);
+    assert_true(submit(0, &reason));
+    turn_until(0, UNKNOWN);
+    assert_false(submit(1, &reason));
+    assert_false(is_ready());
+    assert_true(
+        pay_appender_counters(appender)->refused_stalled + pay_appender_counters(appender)->refused_unreachable == 1);
+    rd_kafka_mock_broker_set_up(mock.cluster, 1);
+    turn_until(submit_until_taken(2), KNOWN);
+    turn_until_ready();
+}
+
+static void refused_append(rd_kafka_resp_err_t code) {
+    const char *reason;
+    turn_until_ready();
+    assert_true(submit(0, &reason));
+    turn_until(0, KNOWN);
+    rd_kafka_mock_push_request_errors(mock.cluster, 0 /* Produce */, 1, code);
+    assert_true(submit(1, &reason));
+    turn_until(1, UNKNOWN);
+    turn(0);
+    assert_int_equal(pay_appender_counters(appender)->replaced, 1);
+    turn_until(submit_until_taken(2), KNOWN);
+}
+
+static void a_failed_append_is_unknown_and_the_producer_is_replaced(void **state) {
+    (void)state;
+    refused_append(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+}
+
+static void a_fatal_producer_is_routine(void **state) {
+    (void)state;
+    refused_append(RD_KAFKA_RESP_ERR_INVALID_RECORD);
+}
+
+static void a_retriable_error_is_nothing_anybody_sees(void **state) {
+    (void)state;
+    const char *reason;
+    turn_until_ready();
+    assert_true(submit(0, &reason));
+    turn_until(0, KNOWN);
+    rd_kafka_mock_push_request_errors(mock.cluster, 0, 2, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                                      RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
+    assert_true(submit(1, &reason));
+    turn_until(1, KNOWN);
+    assert_int_equal(pay_appender_counters(appender)->replaced, 0);
+}
+
+static void draining_refuses_new_ones_and_ends_the_old_ones(void **state) {
+    (void)state;
+    const char *reason;
+    turn_until_ready();
+    assert_true(submit(0, &reason));
+    pay_appender_drain(appender);
+    assert_false(submit(1, &reason));
+    assert_false(is_ready());
+    turn_until(0, KNOWN);
+}
+
+static void closing_with_calls_under_way_leaves_them_unknown(void **state) {
+    (void)state;
+    const char *reason;
+    turn_until_ready();
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 1000);
+    for (uint32_t i = 0; i < 5; i++) assert_true(submit(i, &reason));
+    pay_appender_close(appender);
+    appender = NULL;
+    for (uint32_t i = 0; i < 5; i++) assert_int_equal(calls[i].fate, UNKNOWN);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(an_acknowledged_record_has_its_position),
+        TEST(a_full_budget_refuses_and_makes_room_again),
+        TEST(a_late_acknowledgement_is_unknown_at_the_deadline_and_harmless_afterwards),
+        TEST(a_client_that_went_away_changes_nothing_for_its_record),
+        TEST(silence_refuses_up_front_and_ends_with_the_first_acknowledgement),
+        TEST(a_failed_append_is_unknown_and_the_producer_is_replaced),
+        TEST(a_fatal_producer_is_routine),
+        TEST(a_retriable_error_is_nothing_anybody_sees),
+        TEST(draining_refuses_new_ones_and_ends_the_old_ones),
+        TEST(closing_with_calls_under_way_leaves_them_unknown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
