@@ -41,15 +41,21 @@ def make_stack(request):
 
 @pytest.fixture(scope="module")
 def servers(request):
-    """Kafka and PostgreSQL for a module; each test takes a ledger of its own on them."""
-    stack = Stack(new_run_dir(request.module.__name__))
+    """Kafka and PostgreSQL; each test takes a ledger of its own on them. Those of ./dev test where it runs us, else a pair for the module."""
+    given = os.environ.get("PAYBUF_TEST_RUN_DIR")
+    shared = given is not None and (Path(given) / "env").exists()
+    stack = Stack(given if shared else new_run_dir(request.module.__name__))
     try:
-        stack.up_servers()
+        stack.up_servers()                  # also where a failed test left one of them dead
         yield stack
     finally:
         keep_logs(request, stack)
-        stack.down()
-        shutil.rmtree(stack.run_dir, ignore_errors=True)
+        if shared:
+            for ledger in stack.ledgers:
+                ledger.drop()
+        else:
+            stack.down()
+            shutil.rmtree(stack.run_dir, ignore_errors=True)
 
 
 @pytest.fixture
@@ -58,8 +64,7 @@ def new_ledger(request, servers):
     made = []
 
     def make(**options):
-        name = f"{request.node.name.removeprefix('test_')[:40]}_{len(servers.ledgers)}".lower()
-        made.append(servers.new_ledger(name, **options))
+        made.append(servers.new_ledger(request.node.name.removeprefix("test_"), **options))
         return made[-1]
 
     yield make

@@ -10,7 +10,9 @@ import http.client
 import json
 import os
 import random
+import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -97,7 +99,7 @@ class Stack:
 
     def new_ledger(self, name, partitions=4, workers=("worker-1",), accounts=()):
         """A ledger of its own on the same servers, up and running; accounts: opened before the workers start."""
-        ledger = Ledger(self, name, partitions)
+        ledger = Ledger(self, f"{re.sub('[^a-z0-9_]', '_', name.lower())[:48]}_{random.SystemRandom().getrandbits(32):08x}", partitions)
         self.ledgers.append(ledger)
         ledger.init()
         if accounts:
@@ -454,3 +456,17 @@ class Ledger(Stack):
         finally:
             database.close()
         self.cli("init", "--partitions", str(self.partitions))
+
+    def drop(self):
+        """Leaves nothing on the servers; no harm when it fails: they go soon, too."""
+        self.kill_children()
+        try:
+            self.admin_client().delete_topics([self.requests, self.replies, self.letters])
+            database = self.servers.connect()
+            database.autocommit = True
+            with database.cursor() as cursor:
+                cursor.execute(f'DROP DATABASE IF EXISTS "{self.group}" WITH (FORCE)')
+            database.close()
+        except (KafkaException, psycopg2.Error):
+            pass
+        shutil.rmtree(self.run_dir, ignore_errors=True)

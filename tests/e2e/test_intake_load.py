@@ -99,7 +99,7 @@ def murmur2(key):
     return hash_ ^ hash_ >> 15
 
 
-@pytest.mark.parametrize("connections", [64, 127, 128, 129, 256])
+@pytest.mark.parametrize("connections", [127, 128, 256])
 def test_closed_loop_clients_are_all_served_without_a_stall(intake, connections):
     """libmicrohttpd 0.9.75 stalls at k x 128 ready connections when it waits by itself; driven from our loop it may not."""
     accepted = intake.run_dir / f"accepted-{connections}.ndjson"
@@ -143,7 +143,7 @@ def test_thousands_of_connections_that_come_and_go_leave_nothing_behind(intake):
 
 def test_sigterm_answers_everything_under_way_and_exits_0(intake):
     accepted = intake.run_dir / "accepted-term.ndjson"
-    running = storm(intake, "--connections", 128, "--count", 0, "--seconds", 20, "--seed", 1001, "--accepted", accepted)
+    running = storm(intake, "--connections", 128, "--count", 0, "--seconds", 8, "--seed", 1001, "--accepted", accepted)
     time.sleep(3)
     began = time.monotonic()
     intake.dev("stop", "producer")
@@ -158,9 +158,9 @@ def test_sigterm_answers_everything_under_way_and_exits_0(intake):
 
 def test_an_intake_killed_again_and_again_under_load_never_promised_what_isnt_stored(intake):
     accepted = intake.run_dir / "accepted-kill.ndjson"
-    running = storm(intake, "--connections", 128, "--count", 0, "--seconds", 25, "--seed", 1002, "--accepted", accepted, timeout_s=180)
+    running = storm(intake, "--connections", 128, "--count", 0, "--seconds", 18, "--seed", 1002, "--accepted", accepted, timeout_s=180)
     rng = random.Random(20261121)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 14
     kills = 0
     while time.monotonic() < end:
         time.sleep(rng.uniform(0.2, 1.5))

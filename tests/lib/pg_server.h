@@ -17,8 +17,8 @@ void pay_test_pg_stop(void);
 const char *pay_test_pg_url(void);       /* the test's own database; the login owns it, and isn't a superuser */
 const char *pay_test_pg_admin_url(void); /* superuser on the same database; NULL with a server that isn't private */
 const char *pay_test_pg_socket_url(
-    void);                  /* the test's own database over a unix socket; NULL with a server that isn't private */
-int pay_test_pg_port(void); /* private only */
+    void);                      /* the test's own database over a unix socket; NULL with a server that isn't private */
+int pay_test_pg_port(void);     /* private only */
 void pay_test_pg_restart(void); /* private only: another pg_postmaster_start_time() */
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "core/murmur2.h"
 #include "kafka_fixture.h"
 #include "producer/appender.h"
 
@@ -52,11 +53,16 @@ static void on_done(void *argument, struct pay_call *call, const struct pay_posi
     call->request->offset = position->offset;
 }
 
+static void lead(int32_t partition, int32_t broker) {
+    rd_kafka_mock_partition_set_leader(mock.cluster, TOPIC, partition, broker);
+}
+
 static int open_all(void **state) {
     (void)state;
     char message[512] = "";
-    mock = open_mock(1);
+    mock = open_mock(2);
     assert_int_equal(rd_kafka_mock_topic_create(mock.cluster, TOPIC, 4, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+    for (int32_t partition = 0; partition < 4; partition++) lead(partition, 1);
     pay_config_defaults(&config);
     config.producer_request_timeout_ms = 1000;
     config.producer_stall_ms = 300;
@@ -208,6 +214,38 @@ static void silence_refuses_up_front_and_ends_with_the_first_acknowledgement(voi
     turn_until_ready();
 }
 
+static int32_t partition_of(uint32_t number) {
+    char order_id[24];
+    snprintf(order_id, sizeof order_id, "o-%u", number);
+    return pay_partition_of_key(order_id, strlen(order_id), 4);
+}
+
+/* One partition's leader is gone: its orders are refused after stall_ms, everybody else's go on. */
+static void a_dead_partition_doesnt_take_the_others_with_it(void **state) {
+    (void)state;
+    const char *reason;
+    lead(0, 2);
+    turn_until_ready();
+    rd_kafka_mock_broker_set_down(mock.cluster, 2);
+    uint32_t number = 0, alive = 0, refused = 0;
+    int64_t until_ms = pay_clock_ms() + 2000;
+    while (pay_clock_ms() < until_ms && number < CALLS) {
+        bool dead = partition_of(number) == 0;
+        bool taken = submit(number, &reason);
+        if (dead) refused += !taken;
+        if (!dead) {
+            assert_true(taken);
+            turn_until(number, KNOWN);
+            alive++;
+        }
+        number++;
+        turn(20);
+    }
+    assert_true(alive > 10);
+    assert_true(refused > 3);
+    rd_kafka_mock_broker_set_up(mock.cluster, 2);
+}
+
 static void refused_append(rd_kafka_resp_err_t code) {
     const char *reason;
     turn_until_ready();
@@ -276,6 +314,7 @@ int main(void) {
         TEST(a_late_acknowledgement_is_unknown_at_the_deadline_and_harmless_afterwards),
         TEST(a_client_that_went_away_changes_nothing_for_its_record),
         TEST(silence_refuses_up_front_and_ends_with_the_first_acknowledgement),
+        TEST(a_dead_partition_doesnt_take_the_others_with_it),
         TEST(a_failed_append_is_unknown_and_the_producer_is_replaced),
         TEST(a_fatal_producer_is_routine),
         TEST(a_retriable_error_is_nothing_anybody_sees),

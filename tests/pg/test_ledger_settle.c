@@ -256,6 +256,31 @@ static void test_the_same_identity_in_two_lanes_is_decided_once(void **state) {
     session_close(second);
 }
 
+static void test_the_same_identity_on_the_same_account_waits_and_is_then_a_duplicate(void **state) {
+    (void)state;
+    open_account("alice", 1000);
+    struct session *first = session_open("first"), *second = session_open("second");
+    session_claim(first, 0);
+    session_claim(second, 1);
+    add_record(first, 0, "o-1", 1, "alice", 100);
+    add_record(second, 1, "o-1", 1, "alice", 100);
+    assert_int_equal(PAY_OK, begin_settle(first));
+    assert_int_equal(PAY_SETTLE_READ, wait_settle(first));
+    assert_int_equal(PAY_OK, begin_settle(second));
+    until(watcher, "SELECT cardinality(pg_blocking_pids(%d)) > 0", session_backend(second));
+    decide_and_write(first);
+    assert_committed(wait_settle(first), first);
+    /* What is known is read behind the lock: it sees what was committed during the wait. */
+    assert_int_equal(PAY_SETTLE_READ, wait_settle(second));
+    decide_and_write(second);
+    assert_committed(wait_settle(second), second);
+    assert_true(second->batch->answers[0].duplicate);
+    assert_int_equal(900, sql_number(books, "SELECT balance_minor FROM paybuf.account"));
+    assert_books_balance();
+    session_close(first);
+    session_close(second);
+}
+
 static void test_two_sessions_on_one_account_take_turns_and_versions_have_no_holes(void **state) {
     (void)state;
     open_account("alice", 1000);
@@ -648,6 +673,7 @@ int main(void) {
         cmocka_unit_test_setup(test_a_halted_ledger_or_another_incarnation_stops_every_settle, books_reset),
         cmocka_unit_test_setup(test_an_empty_batch_moves_offsets_of_all_lanes_in_one, books_reset),
         cmocka_unit_test_setup(test_the_same_identity_in_two_lanes_is_decided_once, books_reset),
+        cmocka_unit_test_setup(test_the_same_identity_on_the_same_account_waits_and_is_then_a_duplicate, books_reset),
         cmocka_unit_test_setup(test_two_sessions_on_one_account_take_turns_and_versions_have_no_holes, books_reset),
         cmocka_unit_test_setup(test_a_lock_held_too_long_means_redo, books_reset),
         cmocka_unit_test_setup(test_a_deadlock_means_redo, books_reset),
