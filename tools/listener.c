@@ -130,7 +130,7 @@ static struct state_entry entry_of(const struct listen_lane *lane, int64_t gener
 }
 
 void listener_state(const struct listener *listener, struct state *ret_state) {
-    *ret_state = (struct state){.count = 0};
+    *ret_state = (struct state){.output_bytes = -1};
     memcpy(ret_state->ledger_id, listener->ledger_id, sizeof ret_state->ledger_id);
     for (int32_t p = 0; p < listener->lane_count; p++) {
         const struct listen_lane *lane = &listener->lanes[p];

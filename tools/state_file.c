@@ -25,7 +25,7 @@ void state_add(struct state *state, const struct state_entry *entry) {
 
 void state_free(struct state *state) {
     free(state->entries);
-    *state = (struct state){.count = 0};
+    *state = (struct state){.output_bytes = -1};
 }
 
 /* ---- reading ---- */
@@ -53,6 +53,7 @@ static bool read_entry(char *line, struct state *state) {
 static bool read_line(char *line, int64_t line_number, struct state *state) {
     if (line_number == 1) return strcmp(line, FIRST_LINE) == 0;
     if (line[0] == '#') return true;
+    if (strncmp(line, "output ", 7) == 0) return pay_decimal_parse(line + 7, strlen(line + 7), &state->output_bytes);
     if (strncmp(line, "ledger ", 7) != 0) return read_entry(line, state);
     size_t length = strlen(line + 7);
     if (length == 0 || length >= sizeof state->ledger_id) return false;
@@ -77,7 +78,7 @@ static bool read_lines(FILE *file, struct state *state, int64_t *ret_line) {
 }
 
 enum state_load state_load(const char *path, struct state *ret_state, char *ret_why, size_t why_size) {
-    struct state state = {.count = 0};
+    struct state state = {.output_bytes = -1};
     int64_t line;
     FILE *file = fopen(path, "r");
     if (file == NULL && errno == ENOENT) return STATE_ABSENT;
@@ -103,6 +104,7 @@ enum state_load state_load(const char *path, struct state *ret_state, char *ret_
 static bool write_lines(FILE *file, const struct state *state) {
     fputs(FIRST_LINE "\n", file);
     if (state->ledger_id[0] != '\0') fprintf(file, "ledger %s\n", state->ledger_id);
+    if (state->output_bytes >= 0) fprintf(file, "output %" PRId64 "\n", state->output_bytes);
     fputs("# generation partition next-source-offset reply-offset resync-until\n", file);
     for (size_t i = 0; i < state->count; i++) {
         const struct state_entry *entry = &state->entries[i];

@@ -3,12 +3,14 @@
  *
  *   paybuf-reader 1
  *   ledger d03dbc18-12e4-46be-9a87-433a64143dd2
+ *   output 18235
  *   # generation partition next-source-offset reply-offset resync-until
  *   1 0 1234 1250 0
  *
  * next-source-offset is the reader's n (PROTOCOL 5) and alone says what is taken; reply-offset only says from where on the reply
  * log must be read, so that a restart needn't read all of it. resync-until is the E0 of a reader that started in the middle and
- * isn't synced yet, else 0. Generation 0: no reply was taken of that partition yet. Written atomically: a file beside it, fsync, rename, fsync of the
+ * isn't synced yet, else 0. Generation 0: no reply was taken of that partition yet. output: the length of the file that the lines
+ * go to, if there is one. Written atomically: a file beside it, fsync, rename, fsync of the
  * folder. A crash leaves the old file or the new one.
  * Memory: state_free. Threads: one.
  */
@@ -31,6 +33,7 @@ struct state_entry {
 
 struct state {
     char ledger_id[STATE_LEDGER_MAX]; /* "" before the first reply */
+    int64_t output_bytes;               /* of listen --to; -1: none */
     struct state_entry *entries;
     size_t count, capacity;
 };

@@ -18,7 +18,7 @@ WITH server AS MATERIALIZED (
     FROM unnest($4::int4[], $5::bytea[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[])
         AS f (partition, owner, epoch, before, after, anchor, anchor_time, anchor_crc, replied, reply)
     WHERE p.topic = $1::text AND p.partition = f.partition
-        AND  p.owner_epoch = f.epoch AND p.next_offset = f.before AND p.halted_reason IS NULL
+        AND p.owner = f.owner AND p.owner_epoch = f.epoch AND p.next_offset = f.before AND p.halted_reason IS NULL
         AND (SELECT mine AND NOT halted FROM server)
     RETURNING p.partition
 )

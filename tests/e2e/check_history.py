@@ -129,6 +129,22 @@ def text_ok(value):
     return True
 
 
+def bytes_as_sent(text, wanted):
+    """How many bytes a member of a (well formed) top-level object takes in the text."""
+    blank = re.compile(r"[ \t\n\r]*")
+    at = blank.match(text, text.index("{") + 1).end()
+    while text[at] != "}":
+        name, at = json.JSONDecoder().raw_decode(text, at)
+        begin = blank.match(text, blank.match(text, at).end() + 1).end()        # behind the colon
+        _, at = json.JSONDecoder().raw_decode(text, begin)
+        if name == wanted:
+            return len(text[begin:at].encode())
+        at = blank.match(text, at).end()
+        if text[at] == ",":
+            at = blank.match(text, at + 1).end()
+    return 0
+
+
 def parse_request(message):
     """(request, None, None) or (None, reason, field): judged in the contract's order."""
     value = message.value()
@@ -156,7 +172,7 @@ def parse_request(message):
                     bad("account_id", isinstance(d.get("account_id"), str) and ID.match(d["account_id"])),
                     bad("amount_minor", integer(d.get("amount_minor"), 1, AMOUNT_MAX)),
                     bad("currency", isinstance(d.get("currency"), str) and CURRENCY.match(d["currency"])),
-                    bad("metadata", metadata is None or isinstance(metadata, dict))):
+                    bad("metadata", metadata is None or isinstance(metadata, dict) and bytes_as_sent(value.decode(), "metadata") <= 2048)):
         if verdict:
             return verdict
     tenants = [v for n, v in headers_of(message) if n == "tenant"]
