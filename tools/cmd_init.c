@@ -103,8 +103,14 @@ static enum pay_exit wait_until_known(struct tool *tool, struct pay_kafka_admin 
     return tool_fail(tool, PAY_EXIT_TEMPORARY, "the new topics aren't known to the brokers yet; run paybuf init again");
 }
 
+static bool is_about_existence(const struct pay_kafka_check *check) {
+    size_t length = strlen(check->name);
+    return length > 7 && strcmp(check->name + length - 7, " exists") == 0;
+}
+
 /* Existing topics stay as they are: what isn't right is named, with the command that mends it. */
-static enum pay_exit check_topics(struct tool *tool, struct pay_kafka_admin *admin, const struct topics *topics) {
+static enum pay_exit check_topics(struct tool *tool, struct pay_kafka_admin *admin, const struct topics *topics,
+                                  bool made) {
     static struct pay_kafka_report_card card;
     const struct pay_kafka_topic_names names = {topics->request.name, topics->reply.name, topics->dead_letter.name};
     struct pay_error error;
@@ -113,29 +119,29 @@ static enum pay_exit check_topics(struct tool *tool, struct pay_kafka_admin *adm
     uint32_t wrong = 0;
     for (uint32_t i = 0; i < card.count; i++) {
         const struct pay_kafka_check *check = &card.checks[i];
-        if (check->ok || check->warning) continue;
+        if (check->ok || check->warning || (!made && is_about_existence(check))) continue;
         wrong++;
-        tool_note(tool, "%s is %s, wanted %s: %s", check->name, check->found, check->wanted, check->fix);
+        if (!made) tool_note(tool, "%s is %s, wanted %s: %s", check->name, check->found, check->wanted, check->fix);
     }
     if (wrong == 0) return PAY_EXIT_OK;
     if (tool->config.allow_unsafe_topics) {
-        tool_note(tool, "going on all the same, because [topics] allow_unsafe says so");
+        if (!made) tool_note(tool, "going on all the same, because [topics] allow_unsafe says so");
         return PAY_EXIT_OK;
     }
-    return tool_fail(tool, PAY_EXIT_CONFIG,
-                     "the topics can't carry payments (%" PRIu32 " settings above); nothing was done to the database",
-                     wrong);
+    return tool_fail(tool, PAY_EXIT_CONFIG, "the topics can't carry payments%s; nothing was done to the database",
+                     made ? " although they were just made; paybuf doctor says why" : " as they are");
 }
 
 static enum pay_exit with_admin(struct tool *tool, struct pay_kafka_admin *admin, struct topics *topics,
                                 const struct cli_value *values) {
     enum pay_exit status = look(tool, admin, topics);
     if (status == PAY_EXIT_OK) status = choose_partitions(tool, topics, &values[PARTITIONS]);
+    if (status == PAY_EXIT_OK) status = check_topics(tool, admin, topics, false);
     if (status == PAY_EXIT_OK) status = make(tool, admin, topics, &topics->reply);
     if (status == PAY_EXIT_OK) status = make(tool, admin, topics, &topics->dead_letter);
     if (status == PAY_EXIT_OK) status = make(tool, admin, topics, &topics->request);
     if (status == PAY_EXIT_OK) status = wait_until_known(tool, admin, topics);
-    return status == PAY_EXIT_OK ? check_topics(tool, admin, topics) : status;
+    return status == PAY_EXIT_OK ? check_topics(tool, admin, topics, true) : status;
 }
 
 static enum pay_exit init_topics(struct tool *tool, const struct cli_value *values, int32_t *ret_partitions) {
@@ -184,7 +190,7 @@ static enum pay_exit init_books(struct tool *tool, struct pay_pg *pg, int32_t pa
     int64_t lanes = 0;
     enum pay_exit status = PAY_EXIT_OK;
     if (values[NEW_LEDGER].given) {
-        status = init_new_ledger(tool, pg, &generation, values[YES].given);
+        status = init_new_ledger(tool, pg, &generation);
         generation.asked = false;
     }
     if (status == PAY_EXIT_OK) status = init_lanes(tool, pg, partitions, &generation, ledger_id, &created, &lanes);
@@ -195,21 +201,23 @@ static enum pay_exit init_books(struct tool *tool, struct pay_pg *pg, int32_t pa
     return PAY_EXIT_OK;
 }
 
-static enum pay_exit init_database(struct tool *tool, const struct cli_value *values, int32_t partitions) {
-    struct pay_pg *pg;
-    enum pay_exit status = tool_open_database(tool, PAY_PG_AS_LOGIN, &pg);
-    if (status != PAY_EXIT_OK) return status;
-    status = init_schema(tool, pg);
-    if (status == PAY_EXIT_OK) status = init_books(tool, pg, partitions, values);
-    pay_pg_close(pg);
-    return status;
+/* What can be refused is refused before anything is made. */
+static enum pay_exit init_all(struct tool *tool, struct pay_pg *pg, const struct cli_value *values) {
+    int32_t partitions = 0;
+    enum pay_exit status = init_check_books(tool, pg, values[NEW_LEDGER].given, values[YES].given);
+    if (status == PAY_EXIT_OK) status = init_topics(tool, values, &partitions);
+    if (status == PAY_EXIT_OK) status = init_schema(tool, pg);
+    return status == PAY_EXIT_OK ? init_books(tool, pg, partitions, values) : status;
 }
 
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
-    int32_t partitions = 0;
+    struct pay_pg *pg;
+    enum pay_exit status = tool_open_database(tool, PAY_PG_AS_LOGIN, &pg);
+    if (status != PAY_EXIT_OK) return status;
     out_list(&tool->out, NULL, OUT_COLUMNS(columns));
-    enum pay_exit status = init_topics(tool, values, &partitions);
-    return status == PAY_EXIT_OK ? init_database(tool, values, partitions) : status;
+    status = init_all(tool, pg, values);
+    pay_pg_close(pg);
+    return status;
 }
 
 const struct command cmd_init = {

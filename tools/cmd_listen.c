@@ -19,19 +19,31 @@ static const struct cli_arg args[] = {
 };
 /* clang-format on */
 
-static enum pay_exit begin(struct listen *listen) {
-    struct state state = {.count = 0};
+static enum pay_exit load_state(struct listen *listen, struct state *state) {
     char why[512];
+    if (listen->state_path == NULL) return PAY_EXIT_OK;
+    enum state_load loaded = state_load(listen->state_path, state, why, sizeof why);
+    if (loaded == STATE_BAD) return tool_fail(listen->tool, PAY_EXIT_FAILURE, "%s", why);
+    if (loaded == STATE_LOADED) memcpy(listen->listener.ledger_id, state->ledger_id, sizeof listen->listener.ledger_id);
+    return PAY_EXIT_OK;
+}
+
+static enum pay_exit open_output(struct listen *listen, const char *path, const struct state *state) {
+    char why[512];
+    if (path == NULL)
+        listen_output_stdout(&listen->output);
+    else if (!listen_output_file(&listen->output, path, state->output_bytes, why, sizeof why))
+        return tool_fail(listen->tool, PAY_EXIT_FAILURE, "%s", why);
+    return PAY_EXIT_OK;
+}
+
+static enum pay_exit begin(struct listen *listen, const char *output_path) {
+    struct state state = {.output_bytes = -1};
     int32_t partitions = 0;
-    enum pay_exit status = tool_partitions(listen->tool, listen->tool->config.reply_topic, &partitions);
-    if (status != PAY_EXIT_OK) return status;
-    if (listen->state_path != NULL) {
-        enum state_load loaded = state_load(listen->state_path, &state, why, sizeof why);
-        if (loaded == STATE_BAD) return tool_fail(listen->tool, PAY_EXIT_FAILURE, "%s", why);
-        if (loaded == STATE_LOADED)
-            memcpy(listen->listener.ledger_id, state.ledger_id, sizeof listen->listener.ledger_id);
-    }
-    status = tool_open_reader(listen->tool, false, &listen->reader);
+    enum pay_exit status = load_state(listen, &state);
+    if (status == PAY_EXIT_OK) status = tool_partitions(listen->tool, listen->tool->config.reply_topic, &partitions);
+    if (status == PAY_EXIT_OK) status = open_output(listen, output_path, &state);
+    if (status == PAY_EXIT_OK) status = tool_open_reader(listen->tool, false, &listen->reader);
     if (status == PAY_EXIT_OK)
         status = listen_start(listen->tool, listen->reader, &listen->listener, partitions, &listen->from, &state);
     state_free(&state);
@@ -66,27 +78,32 @@ static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
         return tool_fail(tool, PAY_EXIT_USAGE, "--format: '%s' is neither json nor human", format);
     listen.format = strcmp(format, "human") == 0 ? LISTEN_HUMAN : LISTEN_JSON;
     pay_signals_install();
-    enum pay_exit status = begin(&listen);
-    if (status == PAY_EXIT_OK) status = follow(&listen);
+    enum pay_exit status = begin(&listen, values[TO].text);
+    if (status == PAY_EXIT_OK) status = listen_follow(&listen);
     status = conclude(&listen, status);
     pay_kafka_reader_close(listen.reader);
     listener_free(&listen.listener);
+    listen_output_close(&listen.output);
     return status;
 }
 
 const struct command cmd_listen = {
     .name = "listen",
     .summary = "follow the replies, each once and in order per partition; gaps are noticed",
-    .examples = "  paybuf listen                                        what is answered from now on\n"
-                "  paybuf listen --format human\n"
-                "  paybuf listen --from start --until-idle 2            everything there is, then end\n"
-                "  paybuf listen --state listen.state >>replies.ndjson  go on after a restart where it ended\n"
-                "  paybuf listen --from 2026-11-21T12:00:00Z --max 10\n",
-    .notes = "The state file holds one integer per (generation, partition) and is saved after the lines were written: "
-             "SIGTERM and SIGINT\n"
-             "end exactly, after SIGKILL the last 200 ms may be printed again (never lost); `position` tells repeats. "
-             "At a gap the\n"
-             "partition waits, the others go on, and the exit code is 4.\n",
+    .examples =
+        "  paybuf listen                                          what is answered from now on\n"
+        "  paybuf listen --format human\n"
+        "  paybuf listen --from start --until-idle 2              everything there is, then end\n"
+        "  paybuf listen --state my.state --to replies.ndjson     each reply once in the file, whatever happens\n"
+        "  paybuf listen --state my.state | my-program            go on after a restart where it ended\n"
+        "  paybuf listen --from 2026-11-21T12:00:00Z --max 10\n",
+    .notes = "The state file holds one integer per (generation, partition) and is saved after the lines were written. "
+             "SIGTERM and\n"
+             "SIGINT end exactly. After SIGKILL the lines of the last 200 ms come again on stdout (never lost; "
+             "`position` tells\n"
+             "repeats); in a file given with --to they are cut off first. At a gap the partition waits, the others go "
+             "on, and the\n"
+             "exit code is 4.\n",
     CLI_ARGS(args),
     .run = run,
 };

@@ -59,7 +59,7 @@ static void print(struct tool *tool, json_t *answer) {
     out_object(&tool->out, NULL, shown, count, answer);
 }
 
-static enum pay_exit judge(struct tool *tool, const struct http_answer *answer) {
+static enum pay_exit judge(struct tool *tool, const struct http_answer *answer, const struct cli_value *values) {
     json_t *document = json_loadb(answer->body, answer->length, 0, NULL);
     const char *code = json_string_value(json_object_get(document, "code"));
     char word[64];
@@ -69,8 +69,12 @@ static enum pay_exit judge(struct tool *tool, const struct http_answer *answer) 
     else
         json_decref(document);
     switch (answer->status) {
-    case 200:
-    case 202: return PAY_EXIT_OK;
+    case 202:
+        if (values[WAIT].given)
+            tool_note(tool, "stored, not decided within %" PRId64 " s; paybuf show %s tells later", values[WAIT].number,
+                      values[ORDER].text);
+        return PAY_EXIT_OK;
+    case 200: return PAY_EXIT_OK;
     case 429:
         return tool_fail(tool, PAY_EXIT_TEMPORARY, "429 %s: over the quota, nothing was stored; try again later", word);
     case 503: return tool_fail(tool, PAY_EXIT_TEMPORARY, "503 %s: certainly not stored; trying again is safe", word);
@@ -91,7 +95,7 @@ static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     if (values[WAIT].given) snprintf(prefer, sizeof prefer, "Prefer: wait=%" PRId64, values[WAIT].number);
     http_url(tool, "/v1/payments", url, sizeof url);
     enum pay_exit status = http_post(tool, url, prefer, body, values[WAIT].number, &answer);
-    if (status == PAY_EXIT_OK) status = judge(tool, &answer);
+    if (status == PAY_EXIT_OK) status = judge(tool, &answer, values);
     free(answer.body);
     return status;
 }

@@ -59,23 +59,62 @@ static enum pay_move change(struct pay_pg *pg, char ledger_id[37], struct pay_er
     return move;
 }
 
-enum pay_exit init_new_ledger(struct tool *tool, struct pay_pg *pg, struct init_generation *generation, bool yes) {
+static enum pay_exit read_extent(struct tool *tool, struct pay_pg *pg, struct extent *extent) {
+    struct pay_error error;
+    return pay_pg_exec(pg, pay_sql_tools_ledger_extent, NULL, take_extent, extent, NULL, &error) == PAY_OK
+               ? PAY_EXIT_OK
+               : tool_error(tool, &error);
+}
+
+static enum pay_exit check_topic(struct tool *tool, struct pay_pg *pg) {
+    struct pay_pg_args args;
+    struct pay_error error;
+    char other[PAY_TOPIC_MAX + 1];
+    bool found;
+    pay_pg_args_begin(&args);
+    pay_pg_args_text(&args, tool->config.request_topic);
+    if (pay_pg_exec_value(pg, pay_sql_other_topic, &args, other, sizeof other, &found, &error) != PAY_OK)
+        return tool_error(tool, &error);
+    if (!found) return PAY_EXIT_OK;
+    return tool_fail(tool, PAY_EXIT_CONFIG,
+                     "these books belong to the topic %s, not to %s: one ledger has one request topic. Name that one "
+                     "in [topics], another "
+                     "[database] url, or --new-ledger if this is a restored copy",
+                     other, tool->config.request_topic);
+}
+
+static enum pay_exit ask_for_yes(struct tool *tool, struct pay_pg *pg) {
+    struct extent extent = {0};
+    enum pay_exit status = read_extent(tool, pg, &extent);
+    if (status != PAY_EXIT_OK || !extent.found) return status;
+    return tool_fail(tool, PAY_EXIT_USAGE,
+                     "--new-ledger would give ledger %s (%" PRId64 " lanes, about %" PRId64 " accounts and %" PRId64
+                     " payments) a new id, and begin its "
+                     "positions at generation %" PRId64
+                     ", offset 0. Add --yes if this database is a restored copy and its topics are new",
+                     extent.ledger_id, extent.lanes, extent.accounts, extent.payments, extent.last_generation + 1);
+}
+
+enum pay_exit init_check_books(struct tool *tool, struct pay_pg *pg, bool new_ledger, bool yes) {
+    struct pay_error error;
+    char there[8] = "";
+    bool found;
+    if (pay_pg_exec_value(pg, "SELECT to_regclass('paybuf.processed_offset') IS NOT NULL", NULL, there, sizeof there,
+                          &found, &error) != PAY_OK)
+        return tool_error(tool, &error);
+    if (strcmp(there, "t") != 0) return PAY_EXIT_OK;
+    if (!new_ledger) return check_topic(tool, pg);
+    return yes ? PAY_EXIT_OK : ask_for_yes(tool, pg);
+}
+
+enum pay_exit init_new_ledger(struct tool *tool, struct pay_pg *pg, struct init_generation *generation) {
     struct extent extent = {0};
     struct pay_error error;
     char ledger_id[37] = "";
-    if (pay_pg_exec(pg, pay_sql_tools_ledger_extent, NULL, take_extent, &extent, NULL, &error) != PAY_OK)
-        return tool_error(tool, &error);
-    if (!extent.found) return PAY_EXIT_OK; /* an empty database gets a new id anyway */
+    enum pay_exit status = read_extent(tool, pg, &extent);
+    if (status != PAY_EXIT_OK || !extent.found) return status; /* an empty database gets a new id anyway */
     if (generation->first <= extent.last_generation) generation->first = extent.last_generation + 1;
-    tool_note(tool, "ledger %s, %" PRId64 " lanes, about %" PRId64 " accounts and %" PRId64 " payments",
-              extent.ledger_id, extent.lanes, extent.accounts, extent.payments);
-    if (!yes)
-        return tool_fail(tool, PAY_EXIT_USAGE,
-                         "--new-ledger would give these books a new id and begin positions at generation %" PRId64
-                         ", offset 0; add --yes if this "
-                         "database is a restored copy and its topics are new",
-                         generation->first);
-    enum pay_exit status = refuse_replies(tool);
+    status = refuse_replies(tool);
     if (status != PAY_EXIT_OK) return status;
     if (change(pg, ledger_id, &error) != PAY_OK) return tool_error(tool, &error);
     tool_note(tool, "was ledger %s, is ledger %s from now on", extent.ledger_id, ledger_id);

@@ -15,8 +15,11 @@ struct init_generation {
     bool asked;    /* by --first-generation */
 };
 
-/* Without `yes` only says what would be done. PAY_EXIT_OK: done; the lanes are gone, and generation->first is the new one. */
-enum pay_exit init_new_ledger(struct tool *tool, struct pay_pg *pg, struct init_generation *generation, bool yes);
+/* Before anything is made: books of another topic, or --new-ledger without --yes, stop here. An empty database is fine. */
+enum pay_exit init_check_books(struct tool *tool, struct pay_pg *pg, bool new_ledger, bool yes);
+
+/* The lanes are gone then, and generation->first is the new one. */
+enum pay_exit init_new_ledger(struct tool *tool, struct pay_pg *pg, struct init_generation *generation);
 
 /* Makes the ledger row and the missing lanes; new lanes of an existing ledger begin in its own generation. */
 enum pay_exit init_lanes(struct tool *tool, struct pay_pg *pg, int32_t partitions, struct init_generation *generation,

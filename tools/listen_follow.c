@@ -24,13 +24,16 @@ static enum pay_exit save_state(struct listen *listen) {
     if (listen->output.own) state.output_bytes = listen->output.length;
     bool saved = state_save(listen->state_path, &state, why, sizeof why);
     state_free(&state);
-    return saved ? PAY_EXIT_OK : tool_fail(listen->tool, PAY_EXIT_FAILURE, "%s; lines after the last saved state will come again", why);
+    return saved
+               ? PAY_EXIT_OK
+               : tool_fail(listen->tool, PAY_EXIT_FAILURE, "%s; lines after the last saved state will come again", why);
 }
 
 static enum pay_exit not_written(const struct listen *listen) {
-    bool closed = errno == EPIPE && listen->state_path == NULL;     /* `| head` has seen enough */
+    bool closed = errno == EPIPE && listen->state_path == NULL; /* `| head` has seen enough */
     if (closed) return PAY_EXIT_FAILURE;
-    return tool_fail(listen->tool, PAY_EXIT_FAILURE, "the lines can't be written: %s; nothing is lost, the state stands before them", strerror(errno));
+    return tool_fail(listen->tool, PAY_EXIT_FAILURE,
+                     "the lines can't be written: %s; nothing is lost, the state stands before them", strerror(errno));
 }
 
 /* Lines first, state afterwards. */
@@ -172,9 +175,10 @@ static bool finished(struct listen *listen, enum pay_exit *status) {
 }
 
 enum pay_exit listen_follow(struct listen *listen) {
-    enum pay_exit status = PAY_EXIT_OK;
     struct pay_kafka_read read;
     listen->came_ms = listen->grown_ms = listen->saved_ms = pay_clock_ms();
+    listen->dirty = true; /* where it begins is kept before the first line: "now" must stay the same now */
+    enum pay_exit status = keep(listen);
     while (status == PAY_EXIT_OK && !finished(listen, &status)) {
         bool due = pay_clock_ms() - listen->saved_ms >= SAVE_INTERVAL_MS || listen_output_is_full(&listen->output);
         pay_kafka_reader_next(listen->reader, due ? 0 : WAIT_MS, &read);
@@ -184,7 +188,7 @@ enum pay_exit listen_follow(struct listen *listen) {
         if (status == PAY_EXIT_OK) status = look_for_growth(listen);
     }
     if (status != PAY_EXIT_OK && status != PAY_EXIT_TEMPORARY) return status;
-    listen->dirty = true;               /* a fresh state is written even where no line came */
+    listen->dirty = true; /* a fresh state is written even where no line came */
     enum pay_exit kept = keep(listen);
     return status == PAY_EXIT_OK ? kept : status;
 }

@@ -20,11 +20,11 @@ struct listen {
     enum listen_format format;
     bool color;
     struct listen_from from;
-    int64_t max, idle_ms;       /* 0: none */
-    const char *state_path;     /* NULL: none */
-    bool dirty;                 /* replies were seen since the last save */
+    int64_t max, idle_ms;   /* 0: none */
+    const char *state_path; /* NULL: none */
+    bool dirty;             /* replies were seen since the last save */
     int64_t saved_ms, came_ms, grown_ms, noted_ms, mended_ms;
-    int32_t broken;             /* lanes that are to be read again */
+    int32_t broken; /* lanes that are to be read again */
     int64_t printed;
 };
 

@@ -19,7 +19,9 @@ void listen_output_stdout(struct listen_output *output) { begin(output, STDOUT_F
 /* A file that is gone was moved away on purpose: a new one begins. One that is shorter than the state says is another file. */
 static bool cut(int descriptor, const char *path, int64_t found, int64_t wanted, char *ret_why, size_t why_size) {
     if (found < wanted && found > 0) {
-        snprintf(ret_why, why_size, "%s has %" PRId64 " bytes, the state knows of %" PRId64 "; name the file that belongs to the state, or move this one away",
+        snprintf(ret_why, why_size,
+                 "%s has %" PRId64 " bytes, the state knows of %" PRId64
+                 "; name the file that belongs to the state, or move this one away",
                  path, found, wanted);
         return false;
     }
@@ -28,7 +30,8 @@ static bool cut(int descriptor, const char *path, int64_t found, int64_t wanted,
     return false;
 }
 
-bool listen_output_file(struct listen_output *output, const char *path, int64_t length, char *ret_why, size_t why_size) {
+bool listen_output_file(struct listen_output *output, const char *path, int64_t length, char *ret_why,
+                        size_t why_size) {
     struct stat about;
     int descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (descriptor < 0 || fstat(descriptor, &about) != 0) {
@@ -37,7 +40,8 @@ bool listen_output_file(struct listen_output *output, const char *path, int64_t 
         return false;
     }
     if (!S_ISREG(about.st_mode)) {
-        snprintf(ret_why, why_size, "%s is no ordinary file, so its length can't be kept; leave --to out and redirect", path);
+        snprintf(ret_why, why_size, "%s is no ordinary file, so its length can't be kept; leave --to out and redirect",
+                 path);
         close(descriptor);
         return false;
     }
@@ -54,7 +58,7 @@ bool listen_output_file(struct listen_output *output, const char *path, int64_t 
 bool listen_output_is_full(struct listen_output *output) { return ftello(output->lines) >= LISTEN_BUFFER_BYTES; }
 
 bool listen_output_write(struct listen_output *output) {
-    if (fflush(output->lines) != 0) abort();            /* out of memory */
+    if (fflush(output->lines) != 0) abort(); /* out of memory */
     size_t gathered = (size_t)ftello(output->lines), done = 0;
     while (done < gathered) {
         ssize_t written = write(output->descriptor, output->text + done, gathered - done);
@@ -65,7 +69,7 @@ bool listen_output_write(struct listen_output *output) {
     output->length += (int64_t)gathered;
     rewind(output->lines);
     if (fdatasync(output->descriptor) == 0) return true;
-    return errno == EINVAL || errno == EROFS;           /* a pipe or a terminal */
+    return errno == EINVAL || errno == EROFS; /* a pipe or a terminal */
 }
 
 void listen_output_close(struct listen_output *output) {

@@ -12,13 +12,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define LISTEN_BUFFER_BYTES (256 * 1024)    /* gathered lines are written beyond this, whatever the clock says */
+#define LISTEN_BUFFER_BYTES (256 * 1024) /* gathered lines are written beyond this, whatever the clock says */
 
 struct listen_output {
     int descriptor;
-    bool own;                       /* a file of ours */
-    int64_t length;                 /* of the file, with everything that was written */
-    FILE *lines;                    /* print here */
+    bool own;       /* a file of ours */
+    int64_t length; /* of the file, with everything that was written */
+    FILE *lines;    /* print here */
     char *text;
     size_t size;
 };
@@ -30,6 +30,6 @@ bool listen_output_file(struct listen_output *output, const char *path, int64_t 
 bool listen_output_is_full(struct listen_output *output);
 /* Writes what was gathered, and to the disk where there is one. False: errno says why. */
 bool listen_output_write(struct listen_output *output);
-void listen_output_close(struct listen_output *output);     /* drops what wasn't written */
+void listen_output_close(struct listen_output *output); /* drops what wasn't written */
 
 #endif

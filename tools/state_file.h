@@ -33,7 +33,7 @@ struct state_entry {
 
 struct state {
     char ledger_id[STATE_LEDGER_MAX]; /* "" before the first reply */
-    int64_t output_bytes;               /* of listen --to; -1: none */
+    int64_t output_bytes;             /* of listen --to; -1: none */
     struct state_entry *entries;
     size_t count, capacity;
 };

@@ -46,6 +46,14 @@ static void drop_lanes(struct pay_worker *w) {
     worker_drop_works(w);
 }
 
+/* Errors come in bursts while a broker is away: one line a second. */
+static void tell_trouble(struct pay_worker *w, const struct pay_stream_event *event) {
+    if (w->trouble_told_ms != 0 && w->now_ms - w->trouble_told_ms < 1000) return;
+    w->trouble_told_ms = w->now_ms;
+    if (event->partition < 0) worker_log(w, PAY_WORKER_WARNING, "Kafka: %s", event->error.text);
+    else worker_log(w, PAY_WORKER_WARNING, "Kafka, partition %d: %s", event->partition, event->error.text);
+}
+
 void worker_observe_group(struct pay_worker *w) {
     struct pay_stream_event event;
     if (!w->stream_open) return;
@@ -68,6 +76,7 @@ void worker_observe_group(struct pay_worker *w) {
             w->revoke_deadline_ms = w->now_ms;
             break;
         case PAY_STREAM_TROUBLE:
+            tell_trouble(w, &event);
             for (uint32_t i = 0; i < w->lane_count; i++) w->lanes[i].verify_anchor = true;
             if (event.partition >= 0 && lane != NULL && lane->state == PAY_LANE_OPEN)
                 worker_end_lane(w, lane, w->now_ms, event.error.text);

@@ -170,7 +170,7 @@ static enum pay_settle_state failed(struct ledger_pg *ledger, struct pay_error *
 
 /* The second half's group is over, without an error in it. */
 static enum pay_settle_state end_of_commit(struct ledger_pg *ledger, struct pay_error *error) {
-    if (false)
+    if (!ledger->committed)
         note_failure(ledger, PAY_SESSION_OVER, "", "PostgreSQL didn't answer COMMIT to COMMIT");
     else if (pay_pg_warnings(ledger->pg) > 0)
         note_failure(ledger, PAY_SESSION_OVER, "01000", "COMMIT came with a warning, its durability is unknown: %s",

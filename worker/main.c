@@ -17,7 +17,8 @@
 #include <poll.h>
 #include <stddef.h>
 
-#define CALL_TIMEOUT_MS 5000
+#define BOOKS_TIMEOUT_MS 5000
+#define LOGS_TIMEOUT_MS 2000            /* a look at a broker that is away; the admin port waits behind it */
 #define CLOSE_TIMEOUT_MS 5000
 
 struct program {
@@ -43,6 +44,15 @@ static void random_bytes(void *argument, void *bytes, size_t length) {
 static void log_line(void *argument, enum pay_worker_log level, const char *text) {
     (void)argument;
     pay_log(level == PAY_WORKER_INFO ? PAY_LOG_INFO : level == PAY_WORKER_WARNING ? PAY_LOG_WARNING : PAY_LOG_ERROR, "%s", text);
+}
+
+/* librdkafka's own words about what keeps it from working (authentication, addresses); what happens then, the loop says. */
+static void kafka_line(void *argument, int level, const char *facility, const char *text) {
+    static int64_t told_ms;
+    (void)argument;
+    if (level > 3 || (told_ms != 0 && pay_clock_ms() - told_ms < 1000)) return;
+    told_ms = pay_clock_ms();
+    pay_log(PAY_LOG_WARNING, "librdkafka: %s: %s", facility, text);
 }
 
 static void ledger_known(void *argument, const char *ledger_id) {
@@ -72,7 +82,7 @@ static bool open_parts(struct program *program) {
                                           .group_id = config->worker_group,
                                           .allow_unix_socket = config->database_allow_unix_socket,
                                           .allow_unsafe = config->database_allow_unsafe,
-                                          .call_timeout_ms = CALL_TIMEOUT_MS};
+                                          .call_timeout_ms = BOOKS_TIMEOUT_MS};
     struct pay_stream_kafka_options logs = {.settings = config->kafka,
                                             .setting_count = config->kafka_count,
                                             .request_topic = config->request_topic,
@@ -80,7 +90,8 @@ static bool open_parts(struct program *program) {
                                             .dead_letter_topic = config->dead_letter_topic,
                                             .group = config->worker_group,
                                             .linger_ms = config->worker_linger_ms,
-                                            .call_timeout_ms = CALL_TIMEOUT_MS,
+                                            .call_timeout_ms = LOGS_TIMEOUT_MS,
+                                            .log = kafka_line,
                                             .allow_unsafe_topics = config->allow_unsafe_topics};
     struct pay_worker_options options = {.now_ms = now_ms,
                                          .random = random_bytes,

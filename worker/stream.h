@@ -72,7 +72,7 @@ struct pay_stream_ops {
     enum pay_move (*open)(struct pay_stream *stream, struct pay_error *error);
     uint32_t (*partition_count)(struct pay_stream *stream);
 
-    /* The group. */
+    /* The group. Called first in each pass of the loop, until NOTHING: the other next_* see what was there then. */
     void (*next_event)(struct pay_stream *stream, struct pay_stream_event *ret_event);
     void (*confirm_revoked)(struct pay_stream *stream);
     bool (*still_assigned)(struct pay_stream *stream, int32_t partition);

@@ -63,6 +63,7 @@ struct pay_worker {
     bool stuck[PAY_LANES_MAX];                  /* in this pass: its next reply can't go out yet */
     struct slot slots[PAY_PUBLISHERS_MAX];
 
+    int64_t trouble_told_ms;
     bool revoking;                              /* the group waits for confirm_revoked */
     int64_t revoke_deadline_ms;
     bool draining;

@@ -237,12 +237,22 @@ void fake_broker_orphan(struct fake_broker *broker, int64_t producer_id) {
     }
 }
 
+static bool is_earlier(const struct fake_produce *earlier, const struct fake_produce *produce) {
+    return earlier->producer_id == produce->producer_id && earlier->topic == produce->topic &&
+           earlier->partition == produce->partition && earlier->first_sequence < produce->first_sequence;
+}
+
+static bool earlier_on_wire(const struct fake_broker *broker, const struct fake_produce *produce) {
+    for (const struct fake_produce *other = broker->wire; other != NULL; other = other->next) {
+        if (is_earlier(other, produce)) return true;
+    }
+    return false;
+}
+
 struct fake_produce *fake_broker_recall(struct fake_broker *broker, const struct fake_produce *acknowledged) {
     for (struct fake_produce **produce = &broker->wire; *produce != NULL; produce = &(*produce)->next) {
         struct fake_produce *earlier = *produce;
-        bool same = earlier->producer_id == acknowledged->producer_id && earlier->topic == acknowledged->topic &&
-                    earlier->partition == acknowledged->partition;
-        if (!same || earlier->first_sequence >= acknowledged->first_sequence) continue;
+        if (!is_earlier(earlier, acknowledged)) continue;
         *produce = earlier->next;
         return earlier;
     }
@@ -294,7 +304,7 @@ static enum fake_answer judge_and_append(struct fake_broker *broker, struct fake
         return ANSWER_OK;
     }
     if (produce->first_sequence > state->next_sequence)
-        return broker->requests_in_flight_max > 1 ? ANSWER_RETRY : ANSWER_FATAL;
+        return earlier_on_wire(broker, produce) ? ANSWER_RETRY : ANSWER_FATAL;
     if (produce->first_sequence + state->last_count == state->next_sequence &&
         (int32_t)produce->count == state->last_count) {
         produce->base_offset = state->last_offset;

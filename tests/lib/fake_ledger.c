@@ -246,6 +246,7 @@ static enum pay_move ledger_settle_begin(struct pay_ledger *port, struct pay_bat
         ledger->fences = fences;
         ledger->fence_count = fence_count;
         ledger->read_given_us = 0;
+        ledger->written = false;
         fake_transaction_begin(ledger->database, ledger->connection, ledger->batch, fences, fence_count);
         ledger->settling = true;
     }
@@ -386,6 +387,7 @@ static enum pay_move ledger_settle_write(struct pay_ledger *port, struct pay_err
     if (move == PAY_OK && ledger->connection->transaction.state != TRANSACTION_READY) move = PAY_SESSION_OVER;
     if (move == PAY_OK) {
         fake_transaction_write(ledger->database, ledger->connection, ledger->batch);
+        ledger->written = true;
         ledger->read_given_us = 0;
     } else if (move != PAY_SESSION_OVER) {
         fake_transaction_roll_back(ledger->database, ledger->connection, PAY_OK, "");
@@ -402,8 +404,7 @@ static void ledger_settle_abandon(struct pay_ledger *port) {
     ledger->settling = false;
     ledger->read_given_us = 0;
     if (ledger->connection != NULL && !ledger->connection->ended) {
-        enum fake_transaction_state state = ledger->connection->transaction.state;
-        if (state == TRANSACTION_WRITING || state == TRANSACTION_COMMITTED || state == TRANSACTION_FAILED) {
+        if (ledger->written) {
             drop_connection(ledger);
             ledger->over = true;
         } else {

@@ -24,6 +24,7 @@ struct fake_ledger {
     struct fake_connection *connection; /* NULL: not connected */
     bool over;                          /* SESSION_OVER was answered: only connect and close from now on */
     bool settling;                      /* between settle_begin and the settle's end */
+    bool written;                       /* its second half was sent */
     struct pay_batch *batch;            /* the settle's; NULL: fence only */
     struct pay_fence *fences;
     uint32_t fence_count;

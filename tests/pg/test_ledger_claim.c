@@ -70,6 +70,22 @@ static void test_a_claim_of_a_locked_row_gives_up_after_a_second(void **state) {
     session_close(s);
 }
 
+static void test_a_claim_whose_commit_came_with_a_warning_is_not_taken_for_done(void **state) {
+    (void)state;
+    bool missing;
+    struct session *s = session_open("one");
+    sql(books,
+        "CREATE FUNCTION paybuf.test_slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE WARNING 'not replicated'; RETURN NULL; END $$;"
+        "GRANT EXECUTE ON FUNCTION paybuf.test_slow() TO paybuf_worker;"
+        "CREATE CONSTRAINT TRIGGER test_slow AFTER UPDATE ON paybuf.processed_offset DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION paybuf.test_slow()");
+    assert_int_equal(PAY_SESSION_OVER, claim_now(s, 0, &missing));
+    assert_string_equal("01000", s->error.code);
+    assert_int_equal(PAY_SESSION_OVER, claim_now(s, 0, &missing));
+    session_close(s);
+}
+
 static void test_a_halted_lane_is_read_and_not_taken(void **state) {
     (void)state;
     struct session *s = session_open("one"), *other = session_open("other");
@@ -275,6 +291,7 @@ int main(void) {
         cmocka_unit_test_setup(test_a_claim_reads_the_row_and_takes_it, books_reset),
         cmocka_unit_test_setup(test_a_claim_tells_another_group_and_another_cluster_and_takes_neither, books_reset),
         cmocka_unit_test_setup(test_a_claim_of_a_locked_row_gives_up_after_a_second, books_reset),
+        cmocka_unit_test_setup(test_a_claim_whose_commit_came_with_a_warning_is_not_taken_for_done, books_reset),
         cmocka_unit_test_setup(test_a_halted_lane_is_read_and_not_taken, books_reset),
         cmocka_unit_test_setup(test_only_the_holder_may_halt_a_lane_and_the_first_reason_stays, books_reset),
         cmocka_unit_test_setup(test_a_missing_row_is_told_and_created_once, books_reset),

@@ -2,6 +2,7 @@
 #include "tests/pg/pg_test.h"
 
 #include "base/clock.h"
+#include "worker/ledger_pg_private.h"
 
 #include <signal.h>
 #include <sys/socket.h>
@@ -435,6 +436,31 @@ static void test_a_connection_lost_while_the_commit_succeeds_is_unknown_and_the_
     session_close(next);
 }
 
+static void test_rollback_is_not_taken_for_commit(void **state) {
+    (void)state;
+    struct session *s = session_open("one");
+    session_claim(s, 0);
+    s->fences[0] = (struct pay_fence){.partition = 0, .owner_epoch = s->rows[0].owner_epoch, .processed_after = 50};
+    memcpy(s->fences[0].owner, s->owner, PAY_OWNER_SIZE);
+    assert_int_equal(PAY_OK, s->ledger->ops->settle_begin(s->ledger, NULL, s->fences, 1, &s->error));
+    assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
+    /* Behind the ledger's back the transaction fails: COMMIT then answers ROLLBACK, and that is no error. */
+    struct pay_pg *pg = ((struct ledger_pg *)s->ledger)->pg;
+    struct pay_pg_result *result = NULL;
+    enum pay_pg_event event;
+    pay_pg_send(pg, "SELECT 1 / 0", NULL);
+    pay_pg_sync(pg);
+    while ((event = pay_pg_next(pg, &result, &s->error)) != PAY_PG_SYNCED) {
+        if (event == PAY_PG_RESULT) pay_pg_result_free(result);
+        if (event == PAY_PG_NOTHING) pay_pg_wait(pg, pay_clock_ms() + 1000);
+    }
+    assert_int_equal(PAY_OK, s->ledger->ops->settle_write(s->ledger, &s->error));
+    assert_int_equal(PAY_SETTLE_FAILED, wait_settle(s));
+    assert_move(PAY_SESSION_OVER, &s->error);
+    assert_nothing_written();
+    session_close(s);
+}
+
 static void test_a_warning_at_commit_makes_its_durability_unknown(void **state) {
     (void)state;
     open_account("alice", 1000);
@@ -681,6 +707,7 @@ int main(void) {
                                books_reset),
         cmocka_unit_test_setup(test_a_connection_lost_while_the_commit_succeeds_is_unknown_and_the_next_claim_sees_it,
                                books_reset),
+        cmocka_unit_test_setup(test_rollback_is_not_taken_for_commit, books_reset),
         cmocka_unit_test_setup(test_a_warning_at_commit_makes_its_durability_unknown, books_reset),
         cmocka_unit_test_setup(test_an_error_at_commit_is_no_commit, books_reset),
         cmocka_unit_test_setup(test_a_lost_account_row_stops_the_commit, books_reset),

@@ -100,6 +100,17 @@ static void stop_somebody(struct rig *rig) {
     rig_start_worker(rig);
 }
 
+/* Retention: replies at any moment, requests up to what the row knows to be answered. */
+static void retain(struct rig *rig) {
+    int32_t partition = (int32_t)below(rig, rig->broker.partition_count);
+    const struct fake_log *replies = fake_broker_log(&rig->broker, TOPIC_REPLIES, partition);
+    const struct fake_log *requests = fake_broker_log(&rig->broker, TOPIC_REQUESTS, partition);
+    int64_t answered = fake_database_lane(&rig->database, partition)->row.replied_offset;
+    uint32_t visible = (uint32_t)(replies->high_watermark - replies->start);
+    fake_broker_move_start(&rig->broker, TOPIC_REPLIES, partition, replies->start + below(rig, visible + 1));
+    if (answered > requests->start) fake_broker_move_start(&rig->broker, TOPIC_REQUESTS, partition, answered);
+}
+
 static void make_trouble(struct rig *rig) {
     struct rig_worker *worker = some_worker(rig);
     switch (below(rig, 14)) {
@@ -116,6 +127,7 @@ static void make_trouble(struct rig *rig) {
         if (worker != NULL && !worker->frozen) rig_freeze(worker, 1 + below(rig, 30000));
         break;
     case 8: stop_somebody(rig); break;
+    case 9: retain(rig); break;
     default: break;
     }
 }
@@ -129,6 +141,8 @@ static bool play(uint64_t seed) {
     rig->batch_records_max = 1 + below(rig, 6);
     rig->switch_per_mille = below(rig, 3) * 100;
     rig->broker.records_per_request = 1 + below(rig, 4);
+    if (below(rig, 2) == 0) rig->database.latency_ms = below(rig, 40);
+    if (below(rig, 2) == 0) rig->broker.latency_ms = 1 + below(rig, 80);
     if (below(rig, 8) == 0) {
         rig->broker.requests_in_flight_max = 3;
         rig->history.gaps_allowed = true;

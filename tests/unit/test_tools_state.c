@@ -1,6 +1,7 @@
-/* The state file of `paybuf listen`. */
+/* The state file of `paybuf listen`, and the file of its lines. */
 #include "unit.h"
 
+#include "tools/listen_output.h"
 #include "tools/state_file.h"
 
 #include <stdlib.h>
@@ -31,13 +32,14 @@ static void write_file(const char *text) {
 
 static void what_was_saved_is_loaded(void **state) {
     (void)state;
-    struct state saved = {.ledger_id = "d03dbc18-12e4-46be-9a87-433a64143dd2"}, loaded;
+    struct state saved = {.ledger_id = "d03dbc18-12e4-46be-9a87-433a64143dd2", .output_bytes = 4711}, loaded;
     state_add(&saved, &(struct state_entry){1, 0, 17, 25, 0});
     state_add(&saved, &(struct state_entry){2, 0, 0, 25, 0});
     state_add(&saved, &(struct state_entry){0, 11, 0, INT64_MAX, 1000});
     assert_true(state_save(path, &saved, why, sizeof why));
     assert_int_equal(state_load(path, &loaded, why, sizeof why), STATE_LOADED);
     assert_string_equal(loaded.ledger_id, saved.ledger_id);
+    assert_int_equal(loaded.output_bytes, 4711);
     assert_int_equal(loaded.count, 3);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(loaded.entries[i].generation, saved.entries[i].generation);
@@ -84,7 +86,7 @@ static void anything_but_a_whole_state_is_refused_with_its_line(void **state) {
 
 static void a_save_that_fails_leaves_the_old_file(void **state) {
     (void)state;
-    struct state saved = {.count = 0}, loaded;
+    struct state saved = {.output_bytes = -1}, loaded;
     char beside[80];
     write_file("paybuf-reader 1\n1 0 17 25 0\n");
     snprintf(beside, sizeof beside, "%s.new", path);
@@ -93,7 +95,71 @@ static void a_save_that_fails_leaves_the_old_file(void **state) {
     assert_int_equal(rmdir(beside), 0);
     assert_int_equal(state_load(path, &loaded, why, sizeof why), STATE_LOADED);
     assert_int_equal(loaded.entries[0].next, 17);
+    assert_int_equal(loaded.output_bytes, -1);
     state_free(&loaded);
+}
+
+/* ---- the lines' file ---- */
+
+static void assert_content(const char *expected) {
+    char text[256] = "";
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    assert_int_equal(length, strlen(expected));
+    assert_string_equal(text, expected);
+}
+
+static void lines_are_appended_and_what_the_state_does_not_know_is_cut_off(void **state) {
+    (void)state;
+    struct listen_output output;
+    write_file("one\n");
+    assert_true(listen_output_file(&output, path, -1, why, sizeof why));
+    fputs("two\n", output.lines);
+    assert_true(listen_output_write(&output));
+    assert_int_equal(output.length, 8);
+    fputs("three\n", output.lines);
+    assert_true(listen_output_write(&output));
+    fputs("never written\n", output.lines);
+    listen_output_close(&output);
+    assert_content("one\ntwo\nthree\n");
+
+    assert_true(listen_output_file(&output, path, 8, why, sizeof why)); /* killed after "two" was kept */
+    fputs("three\n", output.lines);
+    assert_true(listen_output_write(&output));
+    assert_int_equal(output.length, 14);
+    listen_output_close(&output);
+    assert_content("one\ntwo\nthree\n");
+}
+
+static void a_file_that_was_moved_away_begins_anew_and_a_shorter_one_is_refused(void **state) {
+    (void)state;
+    struct listen_output output;
+    unlink(path);
+    assert_true(listen_output_file(&output, path, 8, why, sizeof why));
+    assert_int_equal(output.length, 0);
+    listen_output_close(&output);
+    write_file("other\n");
+    assert_false(listen_output_file(&output, path, 8, why, sizeof why));
+    assert_content("other\n");
+    assert_false(listen_output_file(&output, "/dev/null", -1, why, sizeof why));
+}
+
+static void a_full_buffer_is_noticed(void **state) {
+    (void)state;
+    struct listen_output output;
+    unlink(path);
+    assert_true(listen_output_file(&output, path, -1, why, sizeof why));
+    for (int i = 0; i < LISTEN_BUFFER_BYTES / 4; i++) {
+        assert_false(listen_output_is_full(&output));
+        fputs("abc\n", output.lines);
+    }
+    assert_true(listen_output_is_full(&output));
+    assert_true(listen_output_write(&output));
+    assert_false(listen_output_is_full(&output));
+    assert_int_equal(output.length, LISTEN_BUFFER_BYTES);
+    listen_output_close(&output);
 }
 
 int main(void) {
@@ -102,6 +168,9 @@ int main(void) {
         cmocka_unit_test(a_file_that_is_not_there_is_absent),
         cmocka_unit_test(anything_but_a_whole_state_is_refused_with_its_line),
         cmocka_unit_test(a_save_that_fails_leaves_the_old_file),
+        cmocka_unit_test(lines_are_appended_and_what_the_state_does_not_know_is_cut_off),
+        cmocka_unit_test(a_file_that_was_moved_away_begins_anew_and_a_shorter_one_is_refused),
+        cmocka_unit_test(a_full_buffer_is_noticed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

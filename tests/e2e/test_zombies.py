@@ -1,0 +1,118 @@
+"""Owners that stand still at the worst moment, connections cut in the middle of a COMMIT: nobody commits for another, nothing is doubled."""
+import threading
+import time
+
+from stack import wait_until
+from tcp_gate import TcpGate
+
+ACCOUNTS = [f"a-{i}" for i in range(20)]
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def freeze_between_the_round_trips(ledger, requests):
+    """Lets worker-1's settle run into a held account, freezes it there, lets go: its transaction stands open, with nobody to end it."""
+    lock = ledger.connect()
+    try:
+        with lock.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM paybuf.account ORDER BY tenant, account_id FOR UPDATE")
+        ledger.append(requests)
+        wait_until(lambda: ledger.sql(WAITING)[0][0] == 1, 10, "the settle waits for an account")
+        ledger.freeze("worker-1")
+        lock.rollback()
+    finally:
+        lock.close()
+
+
+def locks_are_free(ledger):
+    """Nobody holds a lane or an account any more."""
+    return ledger.sql("""SELECT count(*) = 0 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+                         WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                           AND c.relname IN ('processed_offset', 'account') AND l.mode IN ('RowShareLock', 'RowExclusiveLock')""")[0][0]
+
+
+def test_a_worker_frozen_between_its_round_trips_holds_its_locks_for_two_seconds_and_its_thawed_twin_commits_nothing(new_ledger):
+    ledger = new_ledger(accounts=ACCOUNTS)
+    ledger.wait_claimed()
+    ledger.append(ledger.workload(500, ACCOUNTS))
+    ledger.wait_at_rest()
+    freeze_between_the_round_trips(ledger, ledger.workload(500, ACCOUNTS, prefix="frozen"))
+    frozen = time.monotonic()
+    wait_until(lambda: locks_are_free(ledger), 8, "the database ended the frozen worker's transaction")
+    assert time.monotonic() - frozen < 5
+    ledger.expel_members()                              # as the group would after 10 s
+    ledger.start("worker-2")
+    ledger.wait_claimed(("worker-2",), 20)
+    ledger.wait_at_rest()
+    settled = ledger.sql("SELECT count(*) FROM paybuf.payment")
+    ledger.thaw("worker-1")
+    wait_until(lambda: ledger.metric("worker-1", "paybuf_worker_sessions_ended_total") > 0, 20, "the thawed one noticed that its session is over")
+    assert ledger.metric("worker-1", "paybuf_worker_records_total") == 500, "the thawed one believes that it committed"
+    assert ledger.sql("SELECT count(*) FROM paybuf.payment") == settled
+    ledger.append(ledger.workload(300, ACCOUNTS, prefix="both"))
+    ledger.wait_at_rest()
+    ledger.check()
+
+
+def test_a_worker_frozen_with_unread_results_loses_its_connection_and_its_locks(new_ledger):
+    ledger = new_ledger(accounts=ACCOUNTS, workers=(), partitions=2)
+    # Twenty attempts of each order: what the database knows of a batch is half a megabyte.
+    chains = [{"order_id": f"chain-{i}", "account_id": "nobody", "amount_minor": 1, "currency": "EUR", "attempt": attempt} for i in range(300) for attempt in range(1, 21)]
+    ledger.append(chains, partition=0)
+    ledger.start()
+    ledger.wait_at_rest()
+    ledger.kill(expel=True)
+    url = ledger.env["PAYBUF_DATABASE_URL"]
+    address = url.split("@")[1].split("/")[0]
+    gate = TcpGate(address.split(":")[0], int(address.split(":")[1]))
+    try:
+        ledger.start(PAYBUF_DATABASE_URL=url.replace(address, f"127.0.0.1:{gate.port}"))
+        ledger.wait_claimed()
+        lock = ledger.connect()
+        with lock.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM paybuf.account FOR UPDATE")
+        ledger.append([{**chains[20 * i], "account_id": "a-0"} for i in range(300)], partition=0)
+        wait_until(lambda: ledger.sql(WAITING)[0][0] == 1, 10, "the settle waits for an account")
+        ledger.freeze("worker-1")
+        gate.open.clear()
+        lock.rollback()
+        lock.close()
+        unread = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'ClientWrite'"
+        wait_until(lambda: ledger.sql(unread)[0][0] == 1, 10, "its backend can't get rid of its results")
+        stuck = time.monotonic()
+        wait_until(lambda: locks_are_free(ledger), 20, "the database gave the frozen connection up")
+        assert time.monotonic() - stuck < 12
+        ledger.expel_members()
+        ledger.start("worker-2")
+        ledger.wait_at_rest()
+    finally:
+        gate.close()
+    ledger.thaw("worker-1")
+    ledger.append(ledger.workload(200, ACCOUNTS))
+    ledger.wait_at_rest()
+    ledger.check()
+
+
+def test_backends_ended_at_random_moments_under_load_leave_no_commit_unknown(new_ledger):
+    ledger = new_ledger(accounts=ACCOUNTS, workers=("worker-1", "worker-2"))
+    ledger.wait_claimed(("worker-1", "worker-2"))
+    requests = ledger.workload(8000, ACCOUNTS, seed=3)
+    feeder = threading.Thread(target=lambda: [ledger.append(requests[i:i + 100]) for i in range(0, len(requests), 100)])
+    feeder.start()
+    ended = 0
+    database = ledger.connect()
+    database.autocommit = True
+    with database.cursor() as cursor:
+        while ended < 40:
+            # One that is in the middle of something; of a COMMIT, with luck.
+            cursor.execute("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+                              AND application_name = 'paybuf-worker' AND state <> 'idle' LIMIT 1""")
+            ended += cursor.rowcount
+            if not feeder.is_alive() and all(high == ledger.lanes()[p]["next_offset"] for p, (_, high) in ledger.bounds().items()):
+                more = ledger.workload(1000, ACCOUNTS, seed=100 + ended)
+                ledger.append(more)
+            time.sleep(0.02)
+    database.close()
+    feeder.join(60)
+    ledger.wait_at_rest()
+    assert sum(ledger.metric(worker, "paybuf_worker_sessions_ended_total") for worker in ("worker-1", "worker-2")) >= 20
+    ledger.check()
