@@ -22,7 +22,7 @@ static enum pay_exit wait_until_quiet(struct audit *audit, int32_t partitions, i
     int64_t until_ms = pay_clock_ms() + seconds * 1000;
     for (;;) {
         struct lanes lanes = {0};
-        enum pay_exit status = lanes_bounds(audit->tool, audit->replies, partitions, &lanes);
+        enum pay_exit status = lanes_request_bounds(audit->tool, audit->replies, partitions, &lanes);
         if (status == PAY_EXIT_OK) status = lanes_read(audit->tool, audit->pg, &lanes);
         bool quiet = settled_and_answered(&lanes);
         lanes_free(&lanes);
@@ -78,9 +78,10 @@ enum pay_exit audit_start(struct audit *audit, const struct audit_scope *scope) 
     if (status == PAY_EXIT_OK) status = tool_open_reader(audit->tool, false, &audit->replies);
     if (status == PAY_EXIT_OK && scope->wait_seconds > 0)
         status = wait_until_quiet(audit, partitions, scope->wait_seconds);
-    if (status == PAY_EXIT_OK) status = lanes_bounds(audit->tool, audit->replies, partitions, &lanes);
+    if (status == PAY_EXIT_OK) status = lanes_reply_bounds(audit->tool, audit->replies, partitions, &lanes);
     if (status == PAY_EXIT_OK) status = open_snapshot(audit);
     if (status == PAY_EXIT_OK) status = lanes_read(audit->tool, audit->pg, &lanes);
+    if (status == PAY_EXIT_OK) status = lanes_request_bounds(audit->tool, audit->replies, partitions, &lanes);
     if (status == PAY_EXIT_OK) status = take_lanes(audit, &lanes, scope->partition);
     lanes_free(&lanes);
     return status;

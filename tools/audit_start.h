@@ -1,8 +1,9 @@
 /*
  * audit_start.h - what the audit reads before it compares anything: the ends of the logs, the snapshot, the lanes, the dead letters.
  *
- * Order matters: the reply log's ends first, then the database snapshot. A reply below those ends was published after its commit,
- * so the snapshot must have settled it; what came later on either side is in flight, not a difference.
+ * Order matters: the reply log's ends, then the database snapshot, then the request log's ends. A reply below those ends was
+ * published after its commit, so the snapshot must have settled it; what the snapshot settled is in the request log that is read.
+ * What came later on either side is in flight, not a difference.
  */
 #ifndef PAY_TOOLS_AUDIT_START_H
 #define PAY_TOOLS_AUDIT_START_H

@@ -87,7 +87,7 @@ static enum pay_exit look_at_logs(struct tool *tool, struct lanes *lanes) {
     int32_t partitions = 0;
     enum pay_exit status = tool_partitions(tool, tool->config.request_topic, &partitions);
     if (status == PAY_EXIT_OK) status = tool_open_reader(tool, false, &bounds);
-    if (status == PAY_EXIT_OK) status = lanes_bounds(tool, bounds, partitions, lanes);
+    if (status == PAY_EXIT_OK) status = lanes_request_bounds(tool, bounds, partitions, lanes);
     if (status == PAY_EXIT_OK) status = tool_open_reader(tool, true, &records);
     if (status == PAY_EXIT_OK) status = lanes_ages(tool, records, lanes);
     pay_kafka_reader_close(bounds);

@@ -49,20 +49,33 @@ enum pay_exit lanes_read(struct tool *tool, struct pay_pg *pg, struct lanes *lan
                : tool_error(tool, &error);
 }
 
-enum pay_exit lanes_bounds(struct tool *tool, struct pay_kafka_reader *reader, int32_t partitions,
-                           struct lanes *lanes) {
+static enum pay_exit bounds(struct tool *tool, struct pay_kafka_reader *reader, const char *topic, int32_t partition,
+                            int64_t *ret_start, int64_t *ret_end) {
     struct pay_error error;
-    if (partitions > 0) grow(lanes, partitions - 1);
-    for (int32_t p = 0; p < partitions; p++) {
-        struct lane_view *lane = &lanes->all[p];
-        if (pay_kafka_reader_bounds(reader, tool->config.reply_topic, p, TOOL_KAFKA_TIMEOUT_MS, &lane->reply_start,
-                                    &lane->reply_end, &error) != PAY_OK ||
-            pay_kafka_reader_bounds(reader, tool->config.request_topic, p, TOOL_KAFKA_TIMEOUT_MS, &lane->request_start,
-                                    &lane->request_end, &error) != PAY_OK)
-            return tool_unavailable(tool, &error);
-        lane->has_bounds = true;
+    enum pay_move move =
+        pay_kafka_reader_bounds(reader, topic, partition, TOOL_KAFKA_TIMEOUT_MS, ret_start, ret_end, &error);
+    return move == PAY_OK ? PAY_EXIT_OK : tool_unavailable(tool, &error);
+}
+
+enum pay_exit lanes_reply_bounds(struct tool *tool, struct pay_kafka_reader *reader, int32_t partitions,
+                                 struct lanes *lanes) {
+    enum pay_exit status = PAY_EXIT_OK;
+    for (int32_t p = 0; p < partitions && status == PAY_EXIT_OK; p++) {
+        struct lane_view *lane = grow(lanes, p);
+        status = bounds(tool, reader, tool->config.reply_topic, p, &lane->reply_start, &lane->reply_end);
     }
-    return PAY_EXIT_OK;
+    return status;
+}
+
+enum pay_exit lanes_request_bounds(struct tool *tool, struct pay_kafka_reader *reader, int32_t partitions,
+                                   struct lanes *lanes) {
+    enum pay_exit status = PAY_EXIT_OK;
+    for (int32_t p = 0; p < partitions && status == PAY_EXIT_OK; p++) {
+        struct lane_view *lane = grow(lanes, p);
+        status = bounds(tool, reader, tool->config.request_topic, p, &lane->request_start, &lane->request_end);
+        lane->has_bounds = status == PAY_EXIT_OK;
+    }
+    return status;
 }
 
 static bool lags(const struct lane_view *lane) {

@@ -21,7 +21,7 @@ struct lane_view {
     char updated_at[40];
     int64_t anchor_offset; /* the last data record below P; -1: none */
 
-    bool has_bounds;                    /* the broker was asked */
+    bool has_bounds;                    /* of the request partition: the broker was asked */
     int64_t request_start, request_end; /* L, E (high watermark) */
     int64_t reply_start, reply_end;
     int64_t first_unsettled_ms; /* broker's time of the first record at or above P; -1: none, or not looked */
@@ -34,8 +34,11 @@ struct lanes {
 
 /* The rows. On an open transaction they belong to its snapshot. */
 enum pay_exit lanes_read(struct tool *tool, struct pay_pg *pg, struct lanes *lanes);
-/* The bounds of both topics; `lanes` grows to the topic's partitions. `reader` must be read_uncommitted. */
-enum pay_exit lanes_bounds(struct tool *tool, struct pay_kafka_reader *reader, int32_t partitions, struct lanes *lanes);
+/* The bounds of one topic; `lanes` grows to its partitions. `reader` must be read_uncommitted. */
+enum pay_exit lanes_reply_bounds(struct tool *tool, struct pay_kafka_reader *reader, int32_t partitions,
+                                 struct lanes *lanes);
+enum pay_exit lanes_request_bounds(struct tool *tool, struct pay_kafka_reader *reader, int32_t partitions,
+                                   struct lanes *lanes);
 /* When the first unsettled record of each lane was appended; gives up after a while. `reader` must be read_committed. */
 enum pay_exit lanes_ages(struct tool *tool, struct pay_kafka_reader *reader, struct lanes *lanes);
 void lanes_free(struct lanes *lanes);

@@ -29,6 +29,8 @@ void tool_note(const struct tool *tool, const char *format, ...) {
 }
 
 enum pay_exit tool_error(const struct tool *tool, const struct pay_error *error) {
+    if (strcmp(error->code, "42P01") == 0 || strcmp(error->code, "3F000") == 0)
+        return tool_fail(tool, PAY_EXIT_CONFIG, "this database holds no books yet (%s); run paybuf init", error->text);
     switch (error->move) {
     case PAY_AGAIN:
     case PAY_REDO: return tool_fail(tool, PAY_EXIT_TEMPORARY, "%s; trying again is safe", error->text);

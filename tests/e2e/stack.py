@@ -417,16 +417,10 @@ class Stack:
         wait_until(lambda: name not in admin.list_topics(timeout=10).topics, 30, f"{name} deleted")
 
     def replace_topic(self, name):
-        """The same topic with the same settings, and empty."""
+        """The same topic again, empty, with the settings that `paybuf init` gives it."""
         self.delete_topic(name)
-        wait_until(lambda: self.try_to_create(name), 30, f"{name} created again")
-
-    def try_to_create(self, name):
-        try:
-            self.create_topic(name, self.partitions, **{"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"})
-            return True
-        except KafkaException:              # the broker still clears the old one away
-            return False
+        # The broker may still clear the old one away.
+        wait_until(lambda: self.cli("init", "--partitions", str(self.partitions), check=False).returncode == 0, 30, f"{name} made again")
 
     def delete_records(self, topic, partition, before):
         kafka_wire.delete_records(self.bootstrap(), topic, partition, before)

@@ -102,7 +102,10 @@ def test_backends_ended_at_random_moments_under_load_leave_no_commit_unknown(new
     database = ledger.connect()
     database.autocommit = True
     with database.cursor() as cursor:
+        deadline = time.monotonic() + 60
         while ended < 40:
+            assert time.monotonic() < deadline and all(child.poll() is None for child in ledger.children.values()), \
+                f"{ended} backends ended:\n{ledger.log('worker-1')[-2000:]}\n{ledger.log('worker-2')[-2000:]}"
             # One that is in the middle of something; of a COMMIT, with luck.
             cursor.execute("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                               AND application_name = 'paybuf-worker' AND state <> 'idle' LIMIT 1""")

@@ -362,7 +362,9 @@ static void test_a_deadlock_means_redo(void **state) {
     assert_int_equal(PAY_SETTLE_FAILED, wait_settle(s));
     assert_move(PAY_REDO, &s->error);
     assert_string_equal("40P01", s->error.code);
+    int other_backend = pay_pg_backend_pid(other);
     pay_pg_close(other);
+    until(watcher, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %d)", other_backend);   /* it still holds `b` */
     assert_commits(s);
     pay_pg_close(holder);
     session_close(s);

@@ -2,7 +2,7 @@
  * Whole workers on both fakes under several faults at once, chosen by a seed: calls that fail, crash, freeze; produce requests that
  * get lost or lie; rebalances, restarts of database and broker, transactions on the request log - and one to three workers whose
  * port calls interleave. In the end every request is decided once and answered once.
- * PAYBUF_SEED=17 runs one seed (RIG_VERBOSE=1: with its log); PAYBUF_SEEDS=5000 that many from 1.
+ * PAYBUF_SEED=17 runs one seed (RIG_VERBOSE=1: with its log); PAYBUF_SEEDS=5000 that many, from 1 or from PAYBUF_SEED.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -172,9 +172,8 @@ static bool play(uint64_t seed) {
 static void every_seed_ends_with_every_request_answered_once(void **state) {
     (void)state;
     const char *one = getenv("PAYBUF_SEED"), *many = getenv("PAYBUF_SEEDS");
-    uint64_t from = one != NULL ? strtoull(one, NULL, 10) : 1, count = one != NULL    ? 1
-                                                                       : many != NULL ? strtoull(many, NULL, 10)
-                                                                                      : SEEDS_BY_DEFAULT;
+    uint64_t from = one != NULL ? strtoull(one, NULL, 10) : 1;
+    uint64_t count = many != NULL ? strtoull(many, NULL, 10) : one != NULL ? 1 : SEEDS_BY_DEFAULT;
     uint32_t failures = 0;
     for (uint64_t seed = from; seed < from + count && failures < 3; seed++) failures += !play(seed);
     print_message("%llu seeds from %llu\n", (unsigned long long)count, (unsigned long long)from);
