@@ -46,7 +46,7 @@ static void count_answer(struct merge *merge, const struct audit_request *reques
     tally->conflicts += answer->outcome == PAY_CONFLICT;
 }
 
-/* The raw record must lie in the dead letter topic, byte for byte; unless retention has been there. */
+/* An answered record that is no request lies in the dead letter topic, byte for byte; unless retention has been there. */
 static void check_letter(struct merge *merge, const struct audit_request *request) {
     char where[PAY_POSITION_TEXT_MAX];
     const struct pay_record *record = request->record;
@@ -71,7 +71,6 @@ static void check_rows(struct merge *merge, const struct audit_request *request)
         return;
     }
     count_answer(merge, request);
-    check_letter(merge, request);
 }
 
 /* ---- its reply ---- */
@@ -117,9 +116,10 @@ static enum pay_exit match(struct merge *merge, const struct audit_request *requ
         return PAY_EXIT_OK;
     }
     merge->lane->tally.replies++;
+    if (merge->audit->quick) audit_count_by_reply(&merge->lane->tally, &merge->replies->record);
+    if (!merge->audit->quick) check_letter(merge, request);
     if (!merge->audit->quick && request->has_answer)
         audit_compare(merge->audit, request->record, &request->answer, &merge->replies->record);
-    if (merge->audit->quick) audit_count_by_reply(&merge->lane->tally, &merge->replies->record);
     return next_reply(merge);
 }
 

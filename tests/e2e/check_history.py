@@ -17,6 +17,7 @@ import re
 import sys
 import time
 from collections import defaultdict
+from datetime import datetime
 
 import psycopg2
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -244,7 +245,8 @@ def expected_answer(book, where, request, reason, field):
     if reason is not None:
         if refusal is None or refusal["code"] != reason or refusal["field"] != field:
             DIFF.say(f"{generation}-{partition}-{offset}: bytes are {reason}/{field}, refusal row is {refusal}")
-        return {"outcome": "invalid", "reason": reason, "duplicate": False, "original": None, "stored": None}
+        return {"outcome": "invalid", "reason": reason, "duplicate": False, "original": None, "stored": None,
+                "decided_at": refusal["decided_at"] if refusal else None}
     key = (request["tenant"], request["order_id"], request["attempt"])
     row = book.payments.get(key)
     lower_paid = [r for r in book.by_order[key[:2]] if r["attempt"] < key[2] and r["outcome"] == "paid"]
@@ -252,13 +254,15 @@ def expected_answer(book, where, request, reason, field):
         before = book.payments.get((key[0], key[1], key[2] - 1))
         if key[2] == 1 or (before and before["src_partition"] == partition and before["src_offset"] < offset):
             DIFF.say(f"{generation}-{partition}-{offset}: refused as out of sequence though attempt {key[2] - 1} was on file")
-        return {"outcome": "invalid", "reason": "attempt_out_of_sequence", "duplicate": False, "original": None, "stored": None}
+        return {"outcome": "invalid", "reason": "attempt_out_of_sequence", "duplicate": False, "original": None, "stored": None,
+                "decided_at": refusal["decided_at"]}
     if row is not None:
         for name in ("account_id", "amount_minor", "currency"):
             if row[name] != request[name]:
                 return conflict(row, f"{name}_differs")
         return {"outcome": row["outcome"], "reason": row["reason"], "duplicate": position_text(row) != f"{generation}-{partition}-{offset}",
-                "original": position_text(row), "balance_after_minor": row["balance_after_minor"], "account_version": row["account_version"], "stored": None}
+                "original": position_text(row), "balance_after_minor": row["balance_after_minor"], "account_version": row["account_version"], "stored": None,
+                "decided_at": row["decided_at"]}
     if lower_paid:
         return conflict(lower_paid[0], "already_paid")
     DIFF.say(f"{generation}-{partition}-{offset}: settled without a reason on file: {request}")
@@ -266,7 +270,7 @@ def expected_answer(book, where, request, reason, field):
 
 
 def conflict(row, reason):
-    return {"outcome": "conflict", "reason": reason, "duplicate": False, "original": position_text(row), "balance_after_minor": None, "account_version": None,
+    return {"outcome": "conflict", "reason": reason, "duplicate": False, "original": position_text(row), "balance_after_minor": None, "account_version": None, "decided_at": row["decided_at"],
             "stored": {name: row[name] for name in ("attempt", "account_id", "amount_minor", "currency", "outcome")}}
 
 
@@ -292,6 +296,9 @@ def judge_reply(book, where, message, record):
         expected.update({n: request[n] for n in ("tenant", "order_id", "attempt", "account_id", "amount_minor", "currency", "metadata")})
     else:
         expected.update({n: None for n in ("order_id", "attempt", "account_id", "amount_minor", "currency", "metadata")})
+    decided_at = expected.pop("decided_at")
+    if decided_at is None or datetime.fromisoformat(reply["decided_at"].replace("Z", "+00:00")) != decided_at:
+        DIFF.say(f"{text}: reply says decided_at={reply['decided_at']}, the row {decided_at}")
     for name, value in expected.items():
         if reply[name] != value:
             DIFF.say(f"{text}: reply says {name}={reply[name]!r}, contract says {value!r}")
@@ -417,15 +424,9 @@ def judge_client(path, requests):
     return count
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--accepted", help="NDJSON of what clients were told")
-    parser.add_argument("--allow-unsettled", action="store_true", help="records at or beyond P are counted, not judged")
-    arguments = parser.parse_args()
-    database = psycopg2.connect(os.environ["PAYBUF_DATABASE_URL"])
-    requests = read_topic(os.environ["PAYBUF_REQUEST_TOPIC"], "read_committed")
-    replies = read_topic(os.environ["PAYBUF_REPLY_TOPIC"], "read_uncommitted")
-    letters = read_topic(os.environ["PAYBUF_DLQ_TOPIC"], "read_uncommitted")
+def judge(database, requests, replies, letters, accepted=None, allow_unsettled=False):
+    """Compares everything; differences are printed and counted from 0. Answers what was seen, in words; DIFF.count differences."""
+    DIFF.count = 0
     ledger = rows(database, "SELECT ledger_id::text AS ledger_id, halted FROM paybuf.ledger")[0]
     lanes = {r["partition"]: r for r in rows(database, "SELECT * FROM paybuf.processed_offset")}
     generation = {p: lanes[p]["log_generation"] for p in lanes}
@@ -439,7 +440,7 @@ def main():
             message = taken.pop(record.offset(), None)
             if message is None:
                 unsettled += 1
-                if not arguments.allow_unsettled or record.offset() < lanes[partition]["next_offset"]:
+                if not allow_unsettled or record.offset() < lanes[partition]["next_offset"]:
                     DIFF.say(f"{generation[partition]}-{partition}-{record.offset()}: no reply")
                 continue
             answered += 1
@@ -448,12 +449,12 @@ def main():
                 outcomes["duplicate" if reply["duplicate"] else reply["outcome"]] += 1
         for offset in taken:
             DIFF.say(f"a reply for {partition}-{offset}, where no request is")
-        if records and lanes[partition]["next_offset"] <= records[-1].offset() and not arguments.allow_unsettled:
+        if records and lanes[partition]["next_offset"] <= records[-1].offset() and not allow_unsettled:
             DIFF.say(f"partition {partition}: P is {lanes[partition]['next_offset']}, the last record {records[-1].offset()}")
     judge_first_records(requests, book, generation)
     judge_books(book)
     judge_letters(requests, letters, generation)
-    accepted = judge_client(arguments.accepted, requests) if arguments.accepted else 0
+    told = judge_client(accepted, requests) if accepted else 0
     stored_positions = {(p, m.offset()) for p, messages in requests.items() for m in messages}
     for row in book.payments.values():
         if (row["src_partition"], row["src_offset"]) not in stored_positions:
@@ -461,8 +462,21 @@ def main():
     if ledger["halted"]:
         DIFF.say("the ledger is halted")
     parts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
-    print(f"check: {total} requests ({accepted} known to clients), {answered} answered ({parts}), {unsettled} unsettled, "
-          f"{len(book.payments)} decisions, {len(book.accounts)} accounts, {DIFF.count} differences")
+    return (f"{total} requests ({told} known to clients), {answered} answered ({parts}), {unsettled} unsettled, "
+            f"{len(book.payments)} decisions, {len(book.accounts)} accounts")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--accepted", help="NDJSON of what clients were told")
+    parser.add_argument("--allow-unsettled", action="store_true", help="records at or beyond P are counted, not judged")
+    arguments = parser.parse_args()
+    database = psycopg2.connect(os.environ["PAYBUF_DATABASE_URL"])
+    requests = read_topic(os.environ["PAYBUF_REQUEST_TOPIC"], "read_committed")
+    replies = read_topic(os.environ["PAYBUF_REPLY_TOPIC"], "read_uncommitted")
+    letters = read_topic(os.environ["PAYBUF_DLQ_TOPIC"], "read_uncommitted")
+    seen = judge(database, requests, replies, letters, arguments.accepted, arguments.allow_unsettled)
+    print(f"check: {seen}, {DIFF.count} differences")
     return 4 if DIFF.count else 0
 
 

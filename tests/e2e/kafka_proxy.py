@@ -21,10 +21,10 @@ PRODUCE, METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER = 0, 3, 10, 60
 
 
 class Rule:
-    """What happens to the next `times` Produce requests of clients whose id begins with `client`."""
+    """What happens to the next `times` Produce requests of clients whose id begins with `client`, and whose number (1, 2, ...) is `when`."""
 
-    def __init__(self, action, error, client, times):
-        self.action, self.error, self.client, self.times = action, error, client, times
+    def __init__(self, action, error, client, times, when=None):
+        self.action, self.error, self.client, self.times, self.when = action, error, client, times, when
         self.used = 0
         self.begun = threading.Event()      # the first such request came
         self.released = threading.Event()   # HOLD: it may go on
@@ -57,9 +57,13 @@ class KafkaProxy:
         """Answered with `error`, never given to the broker."""
         return self.add(Rule("refuse", error, client, times))
 
-    def lie(self, error, client="", times=1):
+    def lie(self, error, client="", times=1, when=None):
         """Given to the broker, which appends; then answered with `error`."""
-        return self.add(Rule("lie", error, client, times))
+        return self.add(Rule("lie", error, client, times, when))
+
+    def swallow(self, client="", times=1, when=None):
+        """Given to the broker; its answer never reaches the client, and neither does anything after it on that connection."""
+        return self.add(Rule("swallow", 0, client, times, when))
 
     def hold(self, client="", times=1):
         """Kept back until release(), and with it all that follows on the same connection."""
@@ -108,7 +112,7 @@ class KafkaProxy:
         with self.lock:
             self.produced += 1
             for rule in self.rules:
-                if rule.used < rule.times and client_id.startswith(rule.client):
+                if rule.used < rule.times and client_id.startswith(rule.client) and (rule.when is None or rule.when(self.produced)):
                     rule.used += 1
                     return rule
         return None
@@ -118,6 +122,7 @@ class Connection:
     def __init__(self, proxy, client, broker):
         self.proxy, self.client, self.broker = proxy, client, broker
         self.lock = threading.Lock()
+        self.silent = False                 # nothing reaches the client any more
         self.due = deque()                  # answers that the client waits for: [api or None, our own answer or None]
 
     def run(self):
@@ -146,6 +151,8 @@ class Connection:
                 rule.begun.set()
                 if rule.action == "hold":
                     rule.released.wait()
+                elif rule.action == "swallow":
+                    self.silent = True
                 else:
                     own = produce_answer(version, correlation, produced_partitions(version, frame[10 + max(length, 0):]), rule.error)
             forward = not rule or rule.action != "refuse"
@@ -164,7 +171,8 @@ class Connection:
                     frame = own
                 elif api in (METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER):
                     frame = frame.replace(self.proxy.broker_says, self.proxy.proxy_says)
-                self.client.sendall(struct.pack(">i", len(frame)) + frame)
+                if not self.silent:
+                    self.client.sendall(struct.pack(">i", len(frame)) + frame)
                 self.flush_own()
 
     def flush_own(self):

@@ -2,6 +2,7 @@
  * Whole workers on both fakes, with one fault at every port call and one fate for every produce request: after each, the worker goes
  * on (or a new one is started) and in the end every request is decided once and answered once.
  * A failing case prints its script; PAYBUF_SCRIPT=w1.17:crash-after runs that one alone, with RIG_VERBOSE=1 for the log.
+ * PAYBUF_PAIRS=1 tries every pair of crashes instead (a minute).
  */
 #include <setjmp.h>
 #include <stdarg.h>
