@@ -142,6 +142,20 @@ static uint8_t *bits_for(const struct lane_view *view) {
     return bits;
 }
 
+/* P must lie inside the log: below it retention took accepted requests, above it the log was cut or is another one. */
+static void check_bounds(struct audit *audit, const struct audit_lane *lane) {
+    char where[PAY_POSITION_TEXT_MAX];
+    const struct lane_view *view = &lane->view;
+    audit_where(lane, view->processed, where);
+    if (view->has_row && view->processed < view->request_start)
+        difference_add(&audit->differences, "requests_lost", where,
+                       "the request log begins at %" PRId64 ": requests above P were deleted before they were settled",
+                       view->request_start);
+    if (view->has_row && view->processed > view->request_end)
+        difference_add(&audit->differences, "requests_truncated", where, "the request log ends at %" PRId64 ", below P",
+                       view->request_end);
+}
+
 enum pay_exit audit_one_lane(struct audit *audit, struct audit_lane *lane) {
     struct merge merge = {.audit = audit, .lane = lane};
     int64_t before = audit->differences.count;
@@ -151,6 +165,7 @@ enum pay_exit audit_one_lane(struct audit *audit, struct audit_lane *lane) {
         lane->own_payment = bits_for(&lane->view);
         lane->own_refusal = bits_for(&lane->view);
     }
+    check_bounds(audit, lane);
     enum pay_exit status = replies_begin(merge.replies, audit, lane);
     if (status == PAY_EXIT_OK) status = requests_begin(&merge.requests, audit, lane);
     if (status == PAY_EXIT_OK) status = run_merge(&merge);

@@ -48,12 +48,7 @@ static enum pay_exit read_settled(struct audit_requests *requests, struct pay_lo
         enum pay_exit status = audit_read(audit, audit->requests, &read);
         if (status != PAY_EXIT_OK) return status;
         if (read.kind == PAY_KAFKA_READ_END || read.record.offset >= view->request_end) {
-            char where[PAY_POSITION_TEXT_MAX];
             requests->open = false;
-            if (read.record.offset < view->processed && read.kind == PAY_KAFKA_READ_END)
-                difference_add(&audit->differences, "requests_truncated",
-                               audit_where(requests->lane, read.record.offset, where),
-                               "the request log ends here, but %" PRId64 " was settled up to", view->processed);
             return PAY_EXIT_OK;
         }
         progress_show(&audit->progress, ++audit->progress_done);

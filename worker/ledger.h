@@ -88,6 +88,9 @@ struct pay_ledger_ops {
     /* Rolls back a settle that hasn't been written yet, or drops the connection when it has. Bounded. */
     void (*settle_abandon)(struct pay_ledger *ledger);
 
+    /* Outside of a settle: is the connection still there? Takes in what the server said by itself. Never blocks. OK or SESSION_OVER. */
+    enum pay_move (*look)(struct pay_ledger *ledger, struct pay_error *error);
+
     /* What the loop waits for: a descriptor (-1: none) and whether it also wants to write. */
     int (*descriptor)(struct pay_ledger *ledger, bool *ret_wants_write);
     void (*close)(struct pay_ledger *ledger);

@@ -83,7 +83,12 @@ enum pay_move pay_ledger_pg_read_group(struct ledger_pg *ledger, struct pay_pg_r
             pay_ledger_pg_disconnect(ledger);
             return fail(error, PAY_SESSION_OVER, "PostgreSQL didn't answer in time; the connection was given up");
         case PAY_PG_RESULT:
-            assert(got < count);
+            if (got == count) {     /* the server's last word before it ends the connection */
+                pay_pg_result_error(result, error);
+                pay_pg_result_free(result);
+                pay_ledger_pg_disconnect(ledger);
+                return error->move = PAY_SESSION_OVER;
+            }
             results[got] = result;
             if (move == PAY_OK) move = pay_pg_result_error(results[got], error);
             got++;
@@ -142,6 +147,23 @@ static enum pay_move connect_ledger(struct pay_ledger *port, struct pay_error *e
     return move;
 }
 
+static enum pay_move look(struct pay_ledger *port, struct pay_error *error) {
+    struct ledger_pg *ledger = pay_ledger_pg_of(port);
+    struct pay_pg_result *result = NULL;
+    if (ledger->pg == NULL) return pay_ledger_pg_not_connected(error);
+    assert(ledger->phase == PHASE_NONE);
+    switch (pay_pg_next(ledger->pg, &result, error)) {
+    case PAY_PG_NOTHING:
+    case PAY_PG_IDLE:
+    case PAY_PG_SYNCED: return PAY_OK;
+    case PAY_PG_RESULT: pay_pg_result_error(result, error); break;      /* its last word */
+    case PAY_PG_LOST: break;
+    }
+    pay_pg_result_free(result);
+    pay_ledger_pg_disconnect(ledger);
+    return error->move = PAY_SESSION_OVER;
+}
+
 static int descriptor(struct pay_ledger *port, bool *ret_wants_write) {
     struct ledger_pg *ledger = pay_ledger_pg_of(port);
     *ret_wants_write = false;
@@ -173,6 +195,7 @@ static const struct pay_ledger_ops ops = {.connect = connect_ledger,
                                           .settle_poll = pay_ledger_pg_settle_poll,
                                           .settle_write = pay_ledger_pg_settle_write,
                                           .settle_abandon = pay_ledger_pg_settle_abandon,
+                                          .look = look,
                                           .descriptor = descriptor,
                                           .close = close_ledger};
 

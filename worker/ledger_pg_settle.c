@@ -130,8 +130,19 @@ enum pay_move pay_ledger_pg_settle_write(struct pay_ledger *port, struct pay_err
 
 /* ---- what comes back ---- */
 
+/* Behind the last step's result: the server's last word before it ends the connection (pg_terminate_backend, a shutdown). */
+static void take_last_word(struct ledger_pg *ledger, const struct pay_pg_result *result) {
+    struct pay_error error = {.text = "PostgreSQL sent a result that nobody asked for"};
+    pay_pg_result_error(result, &error);
+    note_failure(ledger, PAY_SESSION_OVER, error.code, "%s", error.text);
+    ledger->failure.move = PAY_SESSION_OVER;
+}
+
 static void take_result(struct ledger_pg *ledger, const struct pay_pg_result *result) {
-    assert(ledger->step_at < ledger->step_count);
+    if (ledger->step_at == ledger->step_count) {
+        take_last_word(ledger, result);
+        return;
+    }
     enum step step = ledger->steps[ledger->step_at++];
     struct pay_error error = {.move = PAY_OK};
     enum pay_move move = pay_pg_result_error(result, &error);
@@ -242,6 +253,7 @@ enum pay_settle_state pay_ledger_pg_settle_poll(struct pay_ledger *port, int64_t
         case PAY_PG_RESULT:
             take_result(ledger, result);
             pay_pg_result_free(result);
+            if (ledger->failure.move == PAY_SESSION_OVER) return failed(ledger, error);
             break;
         case PAY_PG_SYNCED: state = end_of_group(ledger, error); break;
         case PAY_PG_NOTHING:

@@ -5,6 +5,7 @@
 
 #define CONNECT_BACKOFF_MS 100
 #define CONNECT_BACKOFF_MAX_MS 5000
+#define LOOK_INTERVAL_MS 100
 #define CLAIM_BACKOFF_MS 50
 #define CLAIM_BACKOFF_MAX_MS 5000
 
@@ -189,6 +190,16 @@ static void open_stream(struct pay_worker *w) {
     w->connect_at_ms = w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
 }
 
+/* An idle connection's end wakes the loop and nobody else reads it: ten looks a second, between settles. */
+static bool connection_ended(struct pay_worker *w) {
+    struct pay_error error = {0};
+    if (w->settle_in_flight || w->now_ms - w->looked_ms < LOOK_INTERVAL_MS) return false;
+    w->looked_ms = w->now_ms;
+    if (w->ledger->ops->look(w->ledger, &error) == PAY_OK) return false;
+    worker_end_session(w, &error);
+    return true;
+}
+
 void worker_connect(struct pay_worker *w) {
     struct pay_error error = {0};
     if (!w->stream_open) open_stream(w);
@@ -207,5 +218,6 @@ void worker_connect(struct pay_worker *w) {
         w->agree_at_ms = w->now_ms;
         for (uint32_t i = 0; i < w->lane_count; i++) w->lanes[i].verify_anchor = true;
     }
+    if (connection_ended(w)) return;
     if (!w->agreed) agree(w);
 }

@@ -49,6 +49,7 @@ struct pay_worker {
     int64_t connect_at_ms;
     int64_t agree_at_ms;                        /* look at the ledger row again, or compare after a restart, from then on */
     bool comparing;                             /* waiting for replies on the wire before the comparison */
+    int64_t looked_ms;                          /* when the idle connection was looked at */
     struct pay_ledger_row books;
 
     struct pay_lane_row rows_before[PAY_LANES_MAX], rows_after[PAY_LANES_MAX];      /* of comparisons: too large for the stack */

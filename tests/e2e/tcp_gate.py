@@ -20,7 +20,9 @@ class TcpGate:
             except OSError:
                 return
             server = socket.socket()
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)        # before connecting: it limits the window
+            # Before connecting: a small window, and small segments, as the loopback's 64 KB ones make the server's own buffer 2.5 MB.
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
             server.connect(self.server)
             self.sockets += [client, server]
             threading.Thread(target=self.pump, args=(client, server, False), daemon=True).start()

@@ -2,6 +2,7 @@
 import json
 import threading
 import time
+from datetime import datetime, timezone
 
 import pytest
 from kafka_proxy import NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND, NOT_LEADER, REQUEST_TIMED_OUT, KafkaProxy
@@ -71,11 +72,30 @@ def test_a_zombies_late_replies_are_repeats_that_every_reader_drops(new_ledger, 
     ledger.wait_at_rest()
     ledger.check()
     readers_that_start_anywhere_take_each_reply_once(ledger)
+    listeners_take_each_reply_once(ledger, before)
     ledger.kill("worker-2", expel=True)                     # and the next claim reads R behind the repeats
     ledger.start("worker-1")
     ledger.append(ledger.workload(100, ACCOUNTS, prefix="end"))
     ledger.wait_at_rest()
     ledger.check()
+
+
+def listeners_take_each_reply_once(ledger, repeats_from):
+    """`paybuf listen` over the whole log, and from the moment at which the zombie's repeats begin."""
+    settled = {p: high for p, (_, high) in ledger.bounds().items()}
+
+    def heard(since):
+        lines = ledger.cli("listen", "--from", since, "--until-idle", "1").stdout.splitlines()
+        positions = [json.loads(line)["position"] for line in lines]
+        assert len(positions) == len(set(positions)), "a reply twice"
+        return {tuple(map(int, position.split("-")[1:])) for position in positions}
+
+    assert heard("start") == {(p, offset) for p, end in settled.items() for offset in range(end)}
+    log = ledger.read(ledger.replies)
+    first_repeat_ms = min(messages[repeats_from[p]].timestamp()[1] for p, messages in log.items() if repeats_from[p] < len(messages))
+    since = datetime.fromtimestamp(first_repeat_ms / 1000, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    later = {(p, int(dict(message.headers())["source-offset"])) for p, messages in log.items() for message in messages[repeats_from[p]:]}
+    assert heard(since) == later, "stuck at a false gap, or something missed"
 
 
 def readers_that_start_anywhere_take_each_reply_once(ledger):

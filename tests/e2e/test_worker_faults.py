@@ -1,4 +1,5 @@
 """The worker on real servers: killed, frozen, moved, its servers killed. Each run ends in both proofs."""
+import os
 import random
 import threading
 import time
@@ -119,3 +120,23 @@ def test_the_database_killed_under_load_and_back_after_a_while_needs_no_operator
     ledger.wait_at_rest(120)
     ledger.check()
     assert "the database is as new as the logs" in ledger.log("worker-1") + ledger.log("worker-2")
+
+
+def cpu_seconds(ledger, name):
+    times = open(f"/proc/{ledger.pid(name)}/stat").read().rsplit(") ", 1)[1].split()
+    return sum(map(int, times[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_idle_worker_says_that_its_database_is_gone_and_waits_without_burning_a_core(new_ledger, servers):
+    ledger = new_ledger(accounts=ACCOUNTS)
+    ledger.append(ledger.workload(10, ACCOUNTS, seed=14))
+    ledger.wait_at_rest()
+    servers.dev("stop", "postgres")
+    try:
+        wait_until(lambda: ledger.admin("worker-1", "/readyz")[0] == 503, 15, "not ready without a database")
+        before = cpu_seconds(ledger, "worker-1")
+        time.sleep(3)
+        assert cpu_seconds(ledger, "worker-1") - before < 0.5
+    finally:
+        servers.dev("start", "postgres")
+    ledger.wait_ready("worker-1", 30)

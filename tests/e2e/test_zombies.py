@@ -55,27 +55,28 @@ def test_a_worker_frozen_between_its_round_trips_holds_its_locks_for_two_seconds
 
 def test_a_worker_frozen_with_unread_results_loses_its_connection_and_its_locks(new_ledger):
     ledger = new_ledger(accounts=ACCOUNTS, workers=(), partitions=2)
-    # Twenty attempts of each order: what the database knows of a batch is half a megabyte.
-    chains = [{"order_id": f"chain-{i}", "account_id": "nobody", "amount_minor": 1, "currency": "EUR", "attempt": attempt} for i in range(300) for attempt in range(1, 21)]
+    # Twenty declined attempts of each order, long names: what the database knows of a batch of repeats is more than a megabyte.
+    name = "x" * 56
+    chains = [{"order_id": f"{name}-{i}", "account_id": f"{name}-none", "amount_minor": 1, "currency": "EUR", "attempt": attempt}
+              for i in range(300) for attempt in range(1, 21)]
     ledger.append(chains, partition=0)
     ledger.start()
     ledger.wait_at_rest()
     ledger.kill(expel=True)
+    # All of the batch is there before the worker is: its first settle has all of it, and waits for an account.
+    ledger.append([{**chains[20 * i], "account_id": "a-0"} for i in range(300)], partition=0)
     url = ledger.env["PAYBUF_DATABASE_URL"]
     address = url.split("@")[1].split("/")[0]
     gate = TcpGate(address.split(":")[0], int(address.split(":")[1]))
+    lock = ledger.connect()
     try:
-        ledger.start(PAYBUF_DATABASE_URL=url.replace(address, f"127.0.0.1:{gate.port}"))
-        ledger.wait_claimed()
-        lock = ledger.connect()
         with lock.cursor() as cursor:
             cursor.execute("SELECT 1 FROM paybuf.account FOR UPDATE")
-        ledger.append([{**chains[20 * i], "account_id": "a-0"} for i in range(300)], partition=0)
+        ledger.start(PAYBUF_DATABASE_URL=url.replace(address, f"127.0.0.1:{gate.port}"))
         wait_until(lambda: ledger.sql(WAITING)[0][0] == 1, 10, "the settle waits for an account")
         ledger.freeze("worker-1")
         gate.open.clear()
         lock.rollback()
-        lock.close()
         unread = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'ClientWrite'"
         wait_until(lambda: ledger.sql(unread)[0][0] == 1, 10, "its backend can't get rid of its results")
         stuck = time.monotonic()
@@ -85,6 +86,7 @@ def test_a_worker_frozen_with_unread_results_loses_its_connection_and_its_locks(
         ledger.start("worker-2")
         ledger.wait_at_rest()
     finally:
+        lock.close()
         gate.close()
     ledger.thaw("worker-1")
     ledger.append(ledger.workload(200, ACCOUNTS))
