@@ -33,7 +33,11 @@ verb_test() {
     else
         run_rungs "${PAYBUF_PRESET:-dev}" "${test_rungs[@]}"
         if [[ ! $quick && -z ${PAYBUF_PRESET:-} ]]; then
-            run_rungs asan "${test_rungs[@]}"
+            run_rungs asan unit scenario mock pg
+            # Of the end-to-end tests those that take the programs through most of their code; all of them: PAYBUF_PRESET=asan ./dev test e2e
+            ctest_options=(-R 'test_worker_faults|test_records|test_intake_answers')
+            run_rung asan e2e
+            ctest_options=()
             run_rungs tsan unit scenario mock
         fi
     fi
