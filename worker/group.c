@@ -8,7 +8,8 @@ static void assigned(struct pay_worker *w, const struct pay_stream_event *event)
     for (uint32_t i = 0; i < event->partition_count; i++) {
         struct pay_lane *lane = worker_lane(w, event->partitions[i]);
         if (lane == NULL) {
-            worker_log(w, PAY_WORKER_ERROR, "partition %d is beyond the %u this worker knew at its start; restart it", event->partitions[i], w->lane_count);
+            worker_log(w, PAY_WORKER_ERROR, "partition %d is beyond the %u this worker knew at its start; restart it",
+                       event->partitions[i], w->lane_count);
             continue;
         }
         w->slot_of[lane->partition] = i / per_slot;
@@ -30,7 +31,7 @@ static void drop_lanes(struct pay_worker *w) {
     if (w->settle_in_flight) {
         w->ledger->ops->settle_abandon(w->ledger);
         w->settle_in_flight = false;
-        if (w->settle_written) w->connected = w->agreed = false;   /* abandoning dropped the connection */
+        if (w->settle_written) w->connected = w->agreed = false; /* abandoning dropped the connection */
     }
     stop_fetching(w);
     for (uint32_t i = 0; i < PAY_PUBLISHERS_MAX; i++) {
@@ -50,16 +51,19 @@ static void drop_lanes(struct pay_worker *w) {
 static void tell_trouble(struct pay_worker *w, const struct pay_stream_event *event) {
     if (w->trouble_told_ms != 0 && w->now_ms - w->trouble_told_ms < 1000) return;
     w->trouble_told_ms = w->now_ms;
-    if (event->partition < 0) worker_log(w, PAY_WORKER_WARNING, "Kafka: %s", event->error.text);
-    else worker_log(w, PAY_WORKER_WARNING, "Kafka, partition %d: %s", event->partition, event->error.text);
+    if (event->partition < 0)
+        worker_log(w, PAY_WORKER_WARNING, "Kafka: %s", event->error.text);
+    else
+        worker_log(w, PAY_WORKER_WARNING, "Kafka, partition %d: %s", event->partition, event->error.text);
 }
 
 void worker_observe_group(struct pay_worker *w) {
     struct pay_stream_event event;
     if (!w->stream_open) return;
-    if (w->now_ms - w->last_pass_ms > PAY_LOOP_PAUSE_MS)            /* frozen for a while: the topics may be others now */
+    if (w->now_ms - w->last_pass_ms > PAY_LOOP_PAUSE_MS) /* frozen for a while: the topics may be others now */
         for (uint32_t i = 0; i < w->lane_count; i++) w->lanes[i].verify_anchor = true;
-    for (w->stream->ops->next_event(w->stream, &event); event.kind != PAY_STREAM_NOTHING; w->stream->ops->next_event(w->stream, &event)) {
+    for (w->stream->ops->next_event(w->stream, &event); event.kind != PAY_STREAM_NOTHING;
+         w->stream->ops->next_event(w->stream, &event)) {
         w->busy = true;
         struct pay_lane *lane = worker_lane(w, event.partition);
         switch (event.kind) {

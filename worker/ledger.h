@@ -25,8 +25,8 @@
 /* The one row of `ledger`, and the server behind the connection. */
 struct pay_ledger_row {
     char ledger_id[PAY_UUID_TEXT_MAX];
-    int64_t incarnation_us;             /* pg_postmaster_start_time() the workers last agreed on, microseconds since 1970 */
-    int64_t server_started_us;          /* this connection's server's own */
+    int64_t incarnation_us;    /* pg_postmaster_start_time() the workers last agreed on, microseconds since 1970 */
+    int64_t server_started_us; /* this connection's server's own */
     bool halted;
     enum pay_halt halted_reason;
 };
@@ -36,19 +36,19 @@ struct pay_fence {
     int32_t partition;
     uint8_t owner[PAY_OWNER_SIZE];
     int64_t owner_epoch;
-    int64_t processed_before;           /* must be the row's P */
+    int64_t processed_before; /* must be the row's P */
     int64_t processed_after;
-    struct pay_anchor anchor;           /* of the last data record below processed_after */
-    int64_t replied_offset;             /* the pair */
+    struct pay_anchor anchor; /* of the last data record below processed_after */
+    int64_t replied_offset;   /* the pair */
     int64_t reply_position;
-    bool lost;                          /* out, with PAY_FENCED: this one isn't mine any more */
+    bool lost; /* out, with PAY_FENCED: this one isn't mine any more */
 };
 
 enum pay_settle_state {
-    PAY_SETTLE_WAITING,                 /* nothing to do yet */
-    PAY_SETTLE_READ,                    /* fence held, accounts locked, known read: decide, then settle_write */
+    PAY_SETTLE_WAITING, /* nothing to do yet */
+    PAY_SETTLE_READ,    /* fence held, accounts locked, known read: decide, then settle_write */
     PAY_SETTLE_COMMITTED,
-    PAY_SETTLE_FAILED                   /* see error; except for SESSION_OVER the transaction is rolled back and the connection usable */
+    PAY_SETTLE_FAILED /* see error; except for SESSION_OVER the transaction is rolled back and the connection usable */
 };
 
 struct pay_ledger;
@@ -58,9 +58,11 @@ struct pay_ledger_ops {
     enum pay_move (*connect)(struct pay_ledger *ledger, struct pay_error *error);
     enum pay_move (*read_ledger)(struct pay_ledger *ledger, struct pay_ledger_row *ret_row, struct pay_error *error);
     /* Every partition's row, in partition order, without any lock. At most `capacity`. */
-    enum pay_move (*read_rows)(struct pay_ledger *ledger, struct pay_lane_row *ret_rows, uint32_t capacity, uint32_t *ret_count, struct pay_error *error);
+    enum pay_move (*read_rows)(struct pay_ledger *ledger, struct pay_lane_row *ret_rows, uint32_t capacity,
+                               uint32_t *ret_count, struct pay_error *error);
     /* UPDATE ledger SET incarnation = this server's WHERE incarnation = expected AND NOT halted. *ret_adopted: whether it was me. */
-    enum pay_move (*adopt)(struct pay_ledger *ledger, int64_t expected_incarnation_us, bool *ret_adopted, struct pay_error *error);
+    enum pay_move (*adopt)(struct pay_ledger *ledger, int64_t expected_incarnation_us, bool *ret_adopted,
+                           struct pay_error *error);
     /* Halts the whole ledger; a no-op when it is halted already. */
     enum pay_move (*halt_ledger)(struct pay_ledger *ledger, enum pay_halt reason, struct pay_error *error);
 
@@ -72,17 +74,19 @@ struct pay_ledger_ops {
     /* Creates a missing row at 0 (only where L = 0 and the reply partition never held a record). */
     enum pay_move (*create_row)(struct pay_ledger *ledger, int32_t partition, struct pay_error *error);
     /* Writes halted_reason, only while this owner and epoch hold the row. */
-    enum pay_move (*halt_lane)(struct pay_ledger *ledger, int32_t partition, const uint8_t owner[PAY_OWNER_SIZE], int64_t owner_epoch,
-                               enum pay_halt reason, struct pay_error *error);
+    enum pay_move (*halt_lane)(struct pay_ledger *ledger, int32_t partition, const uint8_t owner[PAY_OWNER_SIZE],
+                               int64_t owner_epoch, enum pay_halt reason, struct pay_error *error);
 
     /* Reply-only: reads known decisions and refusals of the prepared slice into the batch. SPLIT when there are too many. */
     enum pay_move (*look_up)(struct pay_ledger *ledger, struct pay_batch *batch, struct pay_error *error);
 
     /* First half: BEGIN, fence, lock accounts, known, now(). `batch` NULL or with an empty slice: fence only (then settle_write commits at once).
        Fences are in partition order. Both stay the caller's and must live until the settle ended. */
-    enum pay_move (*settle_begin)(struct pay_ledger *ledger, struct pay_batch *batch, struct pay_fence *fences, uint32_t fence_count, struct pay_error *error);
+    enum pay_move (*settle_begin)(struct pay_ledger *ledger, struct pay_batch *batch, struct pay_fence *fences,
+                                  uint32_t fence_count, struct pay_error *error);
     /* Advances without blocking. *ret_decided_at_us is set with READ. The round trips' own deadline (1 s) is kept here. */
-    enum pay_settle_state (*settle_poll)(struct pay_ledger *ledger, int64_t *ret_decided_at_us, struct pay_error *error);
+    enum pay_settle_state (*settle_poll)(struct pay_ledger *ledger, int64_t *ret_decided_at_us,
+                                         struct pay_error *error);
     /* Second half: inserts, refusals, account updates, COMMIT. */
     enum pay_move (*settle_write)(struct pay_ledger *ledger, struct pay_error *error);
     /* Rolls back a settle that hasn't been written yet, or drops the connection when it has. Bounded. */

@@ -83,7 +83,7 @@ enum pay_move pay_ledger_pg_read_group(struct ledger_pg *ledger, struct pay_pg_r
             pay_ledger_pg_disconnect(ledger);
             return fail(error, PAY_SESSION_OVER, "PostgreSQL didn't answer in time; the connection was given up");
         case PAY_PG_RESULT:
-            if (got == count) {     /* the server's last word before it ends the connection */
+            if (got == count) { /* the server's last word before it ends the connection */
                 pay_pg_result_error(result, error);
                 pay_pg_result_free(result);
                 pay_ledger_pg_disconnect(ledger);
@@ -156,7 +156,7 @@ static enum pay_move look(struct pay_ledger *port, struct pay_error *error) {
     case PAY_PG_NOTHING:
     case PAY_PG_IDLE:
     case PAY_PG_SYNCED: return PAY_OK;
-    case PAY_PG_RESULT: pay_pg_result_error(result, error); break;      /* its last word */
+    case PAY_PG_RESULT: pay_pg_result_error(result, error); break; /* its last word */
     case PAY_PG_LOST: break;
     }
     pay_pg_result_free(result);

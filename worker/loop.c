@@ -1,6 +1,5 @@
 #include "worker/worker_state.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +10,14 @@
 void pay_worker_pass(struct pay_worker *w) {
     w->now_ms = w->options.now_ms(w->options.argument);
     w->busy = false;
-    worker_observe_group(w);    /* nothing: the group notices and gives the lanes to another worker */
-    worker_connect(w);          /* nothing: no lane is touched before the ledger was agreed on */
-    worker_claim_lanes(w);      /* one epoch number: the next owner claims again and reads the same logs */
-    worker_receive(w);          /* nothing: consuming leaves no trace; dead letters may appear twice, as promised */
-    worker_settle(w);           /* before COMMIT nothing; after it the next owner answers from the rows */
-    worker_publish(w);          /* some replies appear twice, equal in every member; each reader drops the second */
-    worker_acknowledge(w);      /* the same: what is acknowledged is read from the reply log, not from memory */
-    worker_finish_revoke(w);    /* nothing: the lanes are free either way */
+    worker_observe_group(w); /* nothing: the group notices and gives the lanes to another worker */
+    worker_connect(w);       /* nothing: no lane is touched before the ledger was agreed on */
+    worker_claim_lanes(w);   /* one epoch number: the next owner claims again and reads the same logs */
+    worker_receive(w);       /* nothing: consuming leaves no trace; dead letters may appear twice, as promised */
+    worker_settle(w);        /* before COMMIT nothing; after it the next owner answers from the rows */
+    worker_publish(w);       /* some replies appear twice, equal in every member; each reader drops the second */
+    worker_acknowledge(w);   /* the same: what is acknowledged is read from the reply log, not from memory */
+    worker_finish_revoke(w); /* nothing: the lanes are free either way */
     w->last_pass_ms = w->now_ms;
 }
 
@@ -49,7 +48,8 @@ void pay_worker_free(struct pay_worker *w) {
 int64_t pay_worker_wait_ms(const struct pay_worker *w) {
     if (w->busy) return 0;
     int64_t wait_ms = 100;
-    if (w->settling != NULL && !w->settle_in_flight && w->settle_at_ms > w->now_ms && w->settle_at_ms - w->now_ms < wait_ms)
+    if (w->settling != NULL && !w->settle_in_flight && w->settle_at_ms > w->now_ms &&
+        w->settle_at_ms - w->now_ms < wait_ms)
         wait_ms = w->settle_at_ms - w->now_ms;
     return wait_ms;
 }
@@ -68,62 +68,6 @@ void pay_worker_drain(struct pay_worker *w) {
 
 bool pay_worker_drained(const struct pay_worker *w) { return w->draining && worker_quiet(w); }
 
-bool worker_quiet(const struct pay_worker *w) {
-    if (w->settling != NULL || w->settle_in_flight || w->publishing_count > 0) return false;
-    if (w->filling != NULL && w->filling->batch.count > 0) return false;
-    if (!w->connected || !w->agreed) return true;   /* can't settle anything: waiting would help nobody */
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        const struct pay_lane *lane = &w->lanes[i];
-        if (lane->state == PAY_LANE_OPEN && (lane->unreplied > 0 || pay_lane_rest_due(lane))) return false;
-    }
-    return true;
-}
-
-bool worker_current(const struct pay_worker *w, const struct work *work, uint32_t record) {
-    int32_t partition = work->batch.records[record].position.partition;
-    return w->lanes[partition].state == PAY_LANE_OPEN && w->session_of[partition] == work->session[record];
-}
-
-static bool in_use(const struct pay_worker *w, const struct work *work) {
-    if (work == w->filling || work == w->settling) return true;
-    for (uint32_t i = 0; i < w->publishing_count; i++)
-        if (w->publishing[i] == work) return true;
-    return false;
-}
-
-struct work *worker_take_work(struct pay_worker *w) {
-    for (uint32_t i = 0; i < WORKS; i++) {
-        struct work *work = w->works[i];
-        if (in_use(w, work)) continue;
-        pay_batch_reset(&work->batch);
-        work->next = 0;
-        work->arena_used = 0;
-        return work;
-    }
-    return NULL;
-}
-
-void worker_drop_works(struct pay_worker *w) {
-    w->filling = w->settling = NULL;
-    w->publishing_count = 0;
-    w->slice_chosen = false;
-}
-
-uint32_t worker_random(struct pay_worker *w) {
-    uint32_t random;
-    w->options.random(w->options.argument, &random, sizeof random);
-    return random;
-}
-
-void worker_log(struct pay_worker *w, enum pay_worker_log level, const char *format, ...) {
-    char text[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    w->options.log(w->options.argument, level, text);
-}
-
 const char *pay_worker_refusal(const struct pay_worker *w) { return w->refused ? w->refusal : NULL; }
 const struct pay_worker_counters *pay_worker_counters(const struct pay_worker *w) { return &w->counters; }
 uint32_t pay_worker_lane_count(const struct pay_worker *w) { return w->lane_count; }
@@ -131,12 +75,18 @@ const struct pay_lane *pay_worker_lane(const struct pay_worker *w, uint32_t part
 
 bool pay_worker_ready(const struct pay_worker *w, char *reason, size_t reason_size) {
     const char *why = NULL;
-    if (w->draining) why = "draining after SIGTERM";
-    else if (!w->stream_open) why = "Kafka isn't reachable";
-    else if (!w->connected) why = "PostgreSQL isn't reachable";
-    else if (w->books.halted) why = "the ledger is halted; see `paybuf status`";
-    else if (!w->agreed) why = "the database server was restarted; comparing it with the logs first";
-    else if (!w->joined) why = "the consumer group hasn't answered yet";
+    if (w->draining)
+        why = "draining after SIGTERM";
+    else if (!w->stream_open)
+        why = "Kafka isn't reachable";
+    else if (!w->connected)
+        why = "PostgreSQL isn't reachable";
+    else if (w->books.halted)
+        why = "the ledger is halted; see `paybuf status`";
+    else if (!w->agreed)
+        why = "the database server was restarted; comparing it with the logs first";
+    else if (!w->joined)
+        why = "the consumer group hasn't answered yet";
     if (why != NULL) snprintf(reason, reason_size, "%s", why);
     return why == NULL;
 }

@@ -18,7 +18,7 @@
 #include <stddef.h>
 
 #define BOOKS_TIMEOUT_MS 5000
-#define LOGS_TIMEOUT_MS 2000            /* a look at a broker that is away; the admin port waits behind it */
+#define LOGS_TIMEOUT_MS 2000 /* a look at a broker that is away; the admin port waits behind it */
 #define CLOSE_TIMEOUT_MS 5000
 
 struct program {
@@ -43,7 +43,10 @@ static void random_bytes(void *argument, void *bytes, size_t length) {
 
 static void log_line(void *argument, enum pay_worker_log level, const char *text) {
     (void)argument;
-    pay_log(level == PAY_WORKER_INFO ? PAY_LOG_INFO : level == PAY_WORKER_WARNING ? PAY_LOG_WARNING : PAY_LOG_ERROR, "%s", text);
+    pay_log(level == PAY_WORKER_INFO      ? PAY_LOG_INFO
+            : level == PAY_WORKER_WARNING ? PAY_LOG_WARNING
+                                          : PAY_LOG_ERROR,
+            "%s", text);
 }
 
 /* librdkafka's own words about what keeps it from working (authentication, addresses); what happens then, the loop says. */
@@ -114,14 +117,15 @@ static void wait_for_something(struct program *program) {
     int books = program->ledger->ops->descriptor(program->ledger, &wants_write);
     struct pollfd descriptors[] = {
         {.fd = books, .events = (short)(POLLIN | (wants_write ? POLLOUT : 0))},
-        {.fd = program->stream->ops->descriptor(program->stream, pay_worker_wants_records(program->worker)), .events = POLLIN},
+        {.fd = program->stream->ops->descriptor(program->stream, pay_worker_wants_records(program->worker)),
+         .events = POLLIN},
         {.fd = program->signals, .events = POLLIN},
         {.fd = pay_admin_descriptor(program->admin), .events = POLLIN},
     };
     int64_t wait_ms = pay_worker_wait_ms(program->worker);
     poll(descriptors, sizeof descriptors / sizeof descriptors[0], (int)wait_ms);
     if (descriptors[2].revents != 0) pay_signals_collect();
-    if (descriptors[3].revents != 0 || wait_ms > 0) pay_admin_run(program->admin);      /* its own idle timeouts too */
+    if (descriptors[3].revents != 0 || wait_ms > 0) pay_admin_run(program->admin); /* its own idle timeouts too */
 }
 
 static void tell_systemd(struct program *program) {
@@ -187,7 +191,11 @@ int main(int argc, char **argv) {
         pay_log(PAY_LOG_ERROR, "can't start: out of memory, or a [kafka] setting was refused");
         return PAY_EXIT_CONFIG;
     }
-    struct pay_admin_source source = {.ready = admin_ready, .metrics = admin_metrics, .argument = &program, .version_json = "{\"program\":\"paybuf-worker\",\"version\":\"" PAY_VERSION "\"}"};
+    struct pay_admin_source source = {.ready = admin_ready,
+                                      .metrics = admin_metrics,
+                                      .argument = &program,
+                                      .version_json =
+                                          "{\"program\":\"paybuf-worker\",\"version\":\"" PAY_VERSION "\"}"};
     program.admin = pay_admin_open(program.config.worker_admin, &source, message, sizeof message);
     if (program.admin == NULL) {
         pay_log(PAY_LOG_ERROR, "%s", message);

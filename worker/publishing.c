@@ -28,13 +28,14 @@ struct reply_texts {
     char value[PAY_REPLY_TEXT_MAX];
 };
 
-static void add_header(struct pay_outgoing *reply, struct pay_header *headers, const char *name, const char *value, size_t length) {
+static void add_header(struct pay_outgoing *reply, struct pay_header *headers, const char *name, const char *value,
+                       size_t length) {
     assert(reply->header_count < REPLY_HEADERS_MAX);
     headers[reply->header_count++] = (struct pay_header){name, value, length};
 }
 
-static enum pay_move send_reply(struct pay_worker *w, struct pay_lane *lane, const struct pay_record *record, const struct pay_answer *answer,
-                                int64_t covers_from, struct pay_error *error) {
+static enum pay_move send_reply(struct pay_worker *w, struct pay_lane *lane, const struct pay_record *record,
+                                const struct pay_answer *answer, int64_t covers_from, struct pay_error *error) {
     struct reply_texts text;
     struct pay_header headers[REPLY_HEADERS_MAX];
     char position[PAY_POSITION_TEXT_MAX];
@@ -47,18 +48,24 @@ static enum pay_move send_reply(struct pay_worker *w, struct pay_lane *lane, con
                                  .headers = headers};
     reply.value_length = pay_reply_format(record, answer, text.value, sizeof text.value);
     pay_position_format(&record->position, position);
-    add_header(&reply, headers, "source-offset", text.source_offset, pay_decimal_format(record->position.offset, text.source_offset));
+    add_header(&reply, headers, "source-offset", text.source_offset,
+               pay_decimal_format(record->position.offset, text.source_offset));
     add_header(&reply, headers, "covers-from", text.covers_from, pay_decimal_format(covers_from, text.covers_from));
-    add_header(&reply, headers, "log-generation", text.generation, pay_decimal_format(record->position.generation, text.generation));
+    add_header(&reply, headers, "log-generation", text.generation,
+               pay_decimal_format(record->position.generation, text.generation));
     add_header(&reply, headers, "ledger-id", w->books.ledger_id, strlen(w->books.ledger_id));
     add_header(&reply, headers, "ce_specversion", "1.0", 3);
-    add_header(&reply, headers, "ce_id", text.id, (size_t)snprintf(text.id, sizeof text.id, "%s/%s", w->options.request_topic, position));
-    add_header(&reply, headers, "ce_type", text.type, (size_t)snprintf(text.type, sizeof text.type, "paybuf.payment.%s", pay_outcome_name(answer->outcome)));
-    add_header(&reply, headers, "ce_source", text.source, (size_t)snprintf(text.source, sizeof text.source, "/paybuf/%s", w->options.request_topic));
+    add_header(&reply, headers, "ce_id", text.id,
+               (size_t)snprintf(text.id, sizeof text.id, "%s/%s", w->options.request_topic, position));
+    add_header(&reply, headers, "ce_type", text.type,
+               (size_t)snprintf(text.type, sizeof text.type, "paybuf.payment.%s", pay_outcome_name(answer->outcome)));
+    add_header(&reply, headers, "ce_source", text.source,
+               (size_t)snprintf(text.source, sizeof text.source, "/paybuf/%s", w->options.request_topic));
     if (key_length > 0) add_header(&reply, headers, "ce_subject", record->key, key_length);
     add_header(&reply, headers, "ce_time", text.time, pay_time_format(answer->decided_at_us, text.time));
     add_header(&reply, headers, "content-type", "application/json", 16);
-    if (record->traceparent != NULL) add_header(&reply, headers, "traceparent", record->traceparent, record->traceparent_length);
+    if (record->traceparent != NULL)
+        add_header(&reply, headers, "traceparent", record->traceparent, record->traceparent_length);
     return w->stream->ops->publish(w->stream, w->slot_of[lane->partition], &reply, error);
 }
 
@@ -68,7 +75,8 @@ static void block(struct pay_worker *w, struct pay_lane *lane) {
     if (lane->blocked_since_ms == 0) lane->blocked_since_ms = w->now_ms;
     if (lane->fetching) w->stream->ops->stop_fetch(w->stream, lane->partition);
     lane->fetching = false;
-    if (w->now_ms - lane->blocked_since_ms > BLOCKED_TOO_LONG_MS) worker_end_lane(w, lane, w->now_ms, "its next reply couldn't be sent for too long");
+    if (w->now_ms - lane->blocked_since_ms > BLOCKED_TOO_LONG_MS)
+        worker_end_lane(w, lane, w->now_ms, "its next reply couldn't be sent for too long");
 }
 
 void worker_free_a_work(struct pay_worker *w) {
@@ -78,7 +86,8 @@ void worker_free_a_work(struct pay_worker *w) {
         if (lane->state != PAY_LANE_OPEN || lane->blocked_since_ms == 0) continue;
         if (longest == NULL || lane->blocked_since_ms < longest->blocked_since_ms) longest = lane;
     }
-    if (longest != NULL) worker_end_lane(w, longest, w->now_ms + EVICTED_MS, "it held back the other partitions' records");
+    if (longest != NULL)
+        worker_end_lane(w, longest, w->now_ms + EVICTED_MS, "it held back the other partitions' records");
 }
 
 /* Sends one reply if it may go now. */
@@ -87,15 +96,15 @@ static void publish_record(struct pay_worker *w, struct work *work, uint32_t i) 
     const struct pay_record *record = &work->batch.records[i];
     struct pay_lane *lane = &w->lanes[record->position.partition];
     if (!worker_current(w, work, i) || work->batch.dropped[i]) {
-        work->done[i] = true;                       /* its session is over: the next claim answers it */
+        work->done[i] = true; /* its session is over: the next claim answers it */
         return;
     }
-    if (w->stuck[lane->partition]) return;          /* an earlier one waits: order */
+    if (w->stuck[lane->partition]) return; /* an earlier one waits: order */
     if (work->letter_due[i]) {
         block(w, lane);
         return;
     }
-    assert(record->position.offset < lane->processed);      /* money before message: before a producer sees it, not after */
+    assert(record->position.offset < lane->processed); /* money before message: before a producer sees it, not after */
     switch (send_reply(w, lane, record, &work->batch.answers[i], lane->covers_from, &error)) {
     case PAY_OK:
         pay_lane_reply_sent(lane, record->position.offset);
@@ -119,11 +128,13 @@ void worker_publish(struct pay_worker *w) {
     for (uint32_t n = 0; n < w->publishing_count; n++) {
         struct work *work = w->publishing[n];
         publish_work(w, work, work->batch.count);
-        if (work->next < work->batch.count) w->publishing[kept++] = work;
-        else w->busy = true;
+        if (work->next < work->batch.count)
+            w->publishing[kept++] = work;
+        else
+            w->busy = true;
     }
     w->publishing_count = kept;
-    if (w->settling != NULL)                        /* slices that are answered don't wait for the rest of their batch */
+    if (w->settling != NULL) /* slices that are answered don't wait for the rest of their batch */
         publish_work(w, w->settling, w->slice_chosen ? w->settling->batch.begin : w->settling->batch.end);
 }
 
@@ -133,7 +144,9 @@ static bool letter_arrived_in(struct work *work, const struct pay_report *report
     if (work == NULL) return false;
     for (uint32_t i = 0; i < work->batch.count; i++) {
         const struct pay_position *position = &work->batch.records[i].position;
-        if (!work->letter_due[i] || position->partition != report->partition || position->offset != report->source_offset) continue;
+        if (!work->letter_due[i] || position->partition != report->partition ||
+            position->offset != report->source_offset)
+            continue;
         work->letter_due[i] = false;
         return true;
     }
@@ -174,8 +187,11 @@ static void reply_report(struct pay_worker *w, const struct pay_report *report) 
     if (report->fatal) {
         worker_end_slot(w, report->publisher, report->code);
     } else if (lane != NULL && lane->state == PAY_LANE_OPEN) {
-        if (pay_lane_acknowledged(lane, report->failed, report->log_offset, report->source_offset)) w->counters.replies_acknowledged++;
-        else worker_end_slot(w, report->publisher, report->failed ? report->code : "a delivery report without an honest offset");
+        if (pay_lane_acknowledged(lane, report->failed, report->log_offset, report->source_offset))
+            w->counters.replies_acknowledged++;
+        else
+            worker_end_slot(w, report->publisher,
+                            report->failed ? report->code : "a delivery report without an honest offset");
     }
 }
 
@@ -184,8 +200,10 @@ void worker_acknowledge(struct pay_worker *w) {
     if (!w->stream_open) return;
     while (w->stream->ops->next_report(w->stream, &report)) {
         w->busy = true;
-        if (report.publisher == PAY_DEAD_LETTER_SLOT) dead_letter_report(w, &report);
-        else if (report.publisher < PAY_PUBLISHERS_MAX && w->slots[report.publisher].open) reply_report(w, &report);
+        if (report.publisher == PAY_DEAD_LETTER_SLOT)
+            dead_letter_report(w, &report);
+        else if (report.publisher < PAY_PUBLISHERS_MAX && w->slots[report.publisher].open)
+            reply_report(w, &report);
     }
 }
 
@@ -201,7 +219,8 @@ static size_t format_stub(char *stub, size_t capacity, const struct pay_log_reco
 }
 
 /* The original headers with `orig-` before their names, behind position and reason. Memory: one block, freed by the caller. */
-static struct pay_header *letter_headers(const struct pay_log_record *raw, const char *position, const char *reason, size_t *ret_count) {
+static struct pay_header *letter_headers(const struct pay_log_record *raw, const char *position, const char *reason,
+                                         size_t *ret_count) {
     size_t name_bytes = 0;
     for (size_t i = 0; i < raw->header_count; i++) name_bytes += strlen(raw->headers[i].name) + sizeof "orig-";
     struct pay_header *headers = malloc((raw->header_count + 2) * sizeof *headers + name_bytes);

@@ -45,7 +45,8 @@ static void take(struct pay_worker *w, struct pay_lane *lane, const struct pay_l
     record->position = (struct pay_position){lane->log_generation, raw->partition, raw->offset};
     record->timestamp_ms = raw->timestamp_ms;
     record->traceparent = keep(work, record->traceparent, record->traceparent_length);
-    if (record->invalid == PAY_REASON_NONE) record->request.metadata = keep(work, record->request.metadata, record->request.metadata_length);
+    if (record->invalid == PAY_REASON_NONE)
+        record->request.metadata = keep(work, record->request.metadata, record->request.metadata_length);
     work->session[index] = w->session_of[raw->partition];
     work->done[index] = false;
     work->letter_due[index] = record->invalid != PAY_REASON_NONE;
@@ -55,10 +56,12 @@ static void take(struct pay_worker *w, struct pay_lane *lane, const struct pay_l
 
 static void receive_record(struct pay_worker *w, const struct pay_log_record *raw) {
     struct pay_lane *lane = worker_lane(w, raw->partition);
-    if (lane == NULL || lane->state != PAY_LANE_OPEN || !lane->fetching) return;    /* of a fetch that was stopped */
+    if (lane == NULL || lane->state != PAY_LANE_OPEN || !lane->fetching) return; /* of a fetch that was stopped */
     switch (pay_lane_receive(lane, raw->offset)) {
     case PAY_RECEIVE_DROP: return;
-    case PAY_RECEIVE_NOT_ANCHOR: worker_halt_lane(w, lane, PAY_HALT_LOG_REPLACED, "the last record below P isn't the anchor"); return;
+    case PAY_RECEIVE_NOT_ANCHOR:
+        worker_halt_lane(w, lane, PAY_HALT_LOG_REPLACED, "the last record below P isn't the anchor");
+        return;
     case PAY_RECEIVE_ANSWER: take(w, lane, raw, true); break;
     case PAY_RECEIVE_SETTLE: take(w, lane, raw, false); break;
     }
@@ -80,10 +83,14 @@ static void fetch_again(struct pay_worker *w) {
     struct pay_error error = {0};
     for (uint32_t i = 0; i < w->lane_count; i++) {
         struct pay_lane *lane = &w->lanes[i];
-        if (lane->state != PAY_LANE_OPEN || lane->fetching || lane->blocked_since_ms != 0 || lane->unreplied > PAY_LANE_UNREPLIED_MAX / 2) continue;
+        if (lane->state != PAY_LANE_OPEN || lane->fetching || lane->blocked_since_ms != 0 ||
+            lane->unreplied > PAY_LANE_UNREPLIED_MAX / 2)
+            continue;
         enum pay_move move = w->stream->ops->fetch(w->stream, lane->partition, lane->received, &error);
-        if (move == PAY_OK) lane->fetching = true;
-        else if (move != PAY_AGAIN) worker_end_lane(w, lane, w->now_ms, error.text);
+        if (move == PAY_OK)
+            lane->fetching = true;
+        else if (move != PAY_AGAIN)
+            worker_end_lane(w, lane, w->now_ms, error.text);
     }
 }
 
@@ -101,7 +108,9 @@ void worker_receive(struct pay_worker *w) {
             return;
         }
         w->busy = true;
-        if (kind == PAY_RECORD_DATA) receive_record(w, &record);
-        else receive_end(w, &record);
+        if (kind == PAY_RECORD_DATA)
+            receive_record(w, &record);
+        else
+            receive_end(w, &record);
     }
 }

@@ -23,7 +23,9 @@ static void end_lane(struct pay_worker *w, struct pay_lane *lane, int64_t claim_
 }
 
 static int64_t claim_backoff(struct pay_worker *w, const struct pay_lane *lane) {
-    return w->now_ms + (lane->claim_attempts == 0 ? 0 : pay_backoff_ms(lane->claim_attempts, CLAIM_BACKOFF_MS, CLAIM_BACKOFF_MAX_MS, worker_random(w)));
+    return w->now_ms + (lane->claim_attempts == 0 ? 0
+                                                  : pay_backoff_ms(lane->claim_attempts, CLAIM_BACKOFF_MS,
+                                                                   CLAIM_BACKOFF_MAX_MS, worker_random(w)));
 }
 
 /* The other open lanes of a slot lose their producer with it, and claim again at once. */
@@ -50,13 +52,14 @@ void worker_end_lane(struct pay_worker *w, struct pay_lane *lane, int64_t claim_
 
 void worker_halt_lane(struct pay_worker *w, struct pay_lane *lane, enum pay_halt reason, const char *detail) {
     if (lane->halt != reason) {
-        worker_log(w, PAY_WORKER_ERROR, "partition %d halted: %s (%s). %s", lane->partition, pay_halt_name(reason), detail, pay_halt_hint(reason));
+        worker_log(w, PAY_WORKER_ERROR, "partition %d halted: %s (%s). %s", lane->partition, pay_halt_name(reason),
+                   detail, pay_halt_hint(reason));
         w->counters.halts++;
     }
     bool was_open = lane->state == PAY_LANE_OPEN;
     if (was_open) end_lane(w, lane, w->now_ms);
     pay_lane_halt(lane, reason);
-    lane->claim_at_ms = w->now_ms + PAY_SUSPICION_MS;       /* a person may lift it: look again */
+    lane->claim_at_ms = w->now_ms + PAY_SUSPICION_MS; /* a person may lift it: look again */
     if (was_open) end_open_lanes(w, w->slot_of[lane->partition]);
 }
 
@@ -64,19 +67,22 @@ void worker_end_session(struct pay_worker *w, const struct pay_error *why) {
     if (w->settle_in_flight) w->ledger->ops->settle_abandon(w->ledger);
     w->settle_in_flight = w->connected = w->agreed = w->comparing = false;
     w->counters.sessions_ended++;
-    worker_log(w, PAY_WORKER_WARNING, "session ended (%s%s%s); reconnects and claims again", why->code, why->code[0] ? ": " : "", why->text);
+    worker_log(w, PAY_WORKER_WARNING, "session ended (%s%s%s); reconnects and claims again", why->code,
+               why->code[0] ? ": " : "", why->text);
     for (uint32_t i = 0; i < w->lane_count; i++)
         if (w->lanes[i].state == PAY_LANE_OPEN) end_lane(w, &w->lanes[i], w->now_ms);
     for (uint32_t i = 0; i < PAY_PUBLISHERS_MAX; i++) close_slot(w, i);
     worker_drop_works(w);
-    w->connect_at_ms = w->now_ms + pay_backoff_ms(w->connect_attempts, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
+    w->connect_at_ms =
+        w->now_ms + pay_backoff_ms(w->connect_attempts, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
     w->connect_attempts++;
     w->busy = true;
 }
 
 void worker_halt_ledger(struct pay_worker *w, enum pay_halt reason, const char *detail) {
     struct pay_error error = {0};
-    worker_log(w, PAY_WORKER_ERROR, "the whole ledger halted: %s (%s). %s", pay_halt_name(reason), detail, pay_halt_hint(reason));
+    worker_log(w, PAY_WORKER_ERROR, "the whole ledger halted: %s (%s). %s", pay_halt_name(reason), detail,
+               pay_halt_hint(reason));
     w->counters.halts++;
     if (w->ledger->ops->halt_ledger(w->ledger, reason, &error) != PAY_OK) {
         worker_end_session(w, &error);
@@ -89,7 +95,8 @@ void worker_halt_ledger(struct pay_worker *w, enum pay_halt reason, const char *
 static void scan_reply(void *argument, const struct pay_reply_mark *mark) { pay_claim_reply(argument, mark); }
 
 /* Is a reply in the log for something that this database hasn't settled? Reply log first, then P; no lock is held. */
-static enum pay_move compare_with_logs(struct pay_worker *w, bool *ret_rolled_back, int32_t *ret_partition, struct pay_error *error) {
+static enum pay_move compare_with_logs(struct pay_worker *w, bool *ret_rolled_back, int32_t *ret_partition,
+                                       struct pay_error *error) {
     struct pay_lane_row *before = w->rows_before, *after = w->rows_after;
     struct pay_claim *claims = w->comparisons;
     uint32_t count, count_after;
@@ -98,10 +105,12 @@ static enum pay_move compare_with_logs(struct pay_worker *w, bool *ret_rolled_ba
         int64_t start, end;
         move = w->stream->ops->reply_bounds(w->stream, before[i].partition, &start, &end, error);
         if (move != PAY_OK) break;
-        before[i].next_offset = INT64_MAX;                  /* judged below, by the P that is read afterwards */
+        before[i].next_offset = INT64_MAX; /* judged below, by the P that is read afterwards */
         pay_claim_begin(&claims[i], &before[i]);
         int64_t from = pay_claim_scan_from(&claims[i], start);
-        if (from < end) move = w->stream->ops->read_replies(w->stream, before[i].partition, from, end, scan_reply, &claims[i], error);
+        if (from < end)
+            move =
+                w->stream->ops->read_replies(w->stream, before[i].partition, from, end, scan_reply, &claims[i], error);
     }
     if (move == PAY_OK) move = w->ledger->ops->read_rows(w->ledger, after, PAY_LANES_MAX, &count_after, error);
     if (move != PAY_OK) return move;
@@ -128,10 +137,14 @@ static void compare_and_adopt(struct pay_worker *w) {
     }
     if (move == PAY_OK) move = w->ledger->ops->adopt(w->ledger, w->books.incarnation_us, &adopted, &error);
     w->comparing = false;
-    w->agree_at_ms = w->now_ms;                             /* read the row again: mine, or another worker's */
-    if (move == PAY_OK) worker_log(w, PAY_WORKER_INFO, "the database is as new as the logs after its restart%s", adopted ? ": it goes on" : "");
-    else if (move == PAY_AGAIN) w->agree_at_ms = w->now_ms + 1000;
-    else worker_end_session(w, &error);
+    w->agree_at_ms = w->now_ms; /* read the row again: mine, or another worker's */
+    if (move == PAY_OK)
+        worker_log(w, PAY_WORKER_INFO, "the database is as new as the logs after its restart%s",
+                   adopted ? ": it goes on" : "");
+    else if (move == PAY_AGAIN)
+        w->agree_at_ms = w->now_ms + 1000;
+    else
+        worker_end_session(w, &error);
 }
 
 /* PROTOCOL 1, on every new connection, and again while the ledger is halted. */
@@ -158,7 +171,9 @@ static void agree(struct pay_worker *w) {
         w->agreed = true;
         w->connect_attempts = 0;
     } else {
-        worker_log(w, PAY_WORKER_WARNING, "the database server isn't the one the workers agreed on (restart, failover, restored copy?): compares it with the logs in %d s",
+        worker_log(w, PAY_WORKER_WARNING,
+                   "the database server isn't the one the workers agreed on (restart, failover, restored copy?): "
+                   "compares it with the logs in %d s",
                    PAY_REPLIES_ON_THE_WIRE_MS / 1000);
         w->comparing = true;
         w->agree_at_ms = w->now_ms + PAY_REPLIES_ON_THE_WIRE_MS;
@@ -187,7 +202,8 @@ static void open_stream(struct pay_worker *w) {
     }
     if (w->connect_attempts % 8 == 0) worker_log(w, PAY_WORKER_ERROR, "Kafka: %s; keeps trying", error.text);
     refuse(w, move, &error);
-    w->connect_at_ms = w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
+    w->connect_at_ms =
+        w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
 }
 
 /* An idle connection's end wakes the loop and nobody else reads it: ten looks a second, between settles. */
@@ -208,9 +224,11 @@ void worker_connect(struct pay_worker *w) {
         if (w->now_ms < w->connect_at_ms) return;
         enum pay_move move = w->ledger->ops->connect(w->ledger, &error);
         if (move != PAY_OK) {
-            if (w->connect_attempts % 8 == 0) worker_log(w, PAY_WORKER_ERROR, "PostgreSQL: %s; keeps trying", error.text);
+            if (w->connect_attempts % 8 == 0)
+                worker_log(w, PAY_WORKER_ERROR, "PostgreSQL: %s; keeps trying", error.text);
             refuse(w, move, &error);
-            w->connect_at_ms = w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
+            w->connect_at_ms = w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS,
+                                                          CONNECT_BACKOFF_MAX_MS, worker_random(w));
             return;
         }
         w->connected = true;

@@ -10,8 +10,6 @@
 #define REDO_MS 5
 #define REDO_MAX_MS 500
 
-bool worker_settle_idle(const struct pay_worker *w) { return !w->settle_in_flight; }
-
 /* --- fences --- */
 
 static bool rest_interval_passed(const struct pay_worker *w) {
@@ -96,12 +94,15 @@ static void fenced(struct pay_worker *w, const struct pay_error *error) {
     uint64_t fenced_before = w->counters.fenced;
     for (uint32_t i = 0; i < w->fence_count; i++) {
         struct pay_lane *lane = &w->lanes[w->fences[i].partition];
-        if (!w->fences[i].lost || lane->state != PAY_LANE_OPEN || w->session_of[lane->partition] != w->fence_session[i]) continue;
+        if (!w->fences[i].lost || lane->state != PAY_LANE_OPEN || w->session_of[lane->partition] != w->fence_session[i])
+            continue;
         w->counters.fenced++;
         /* No duel: whoever took it by the group's word keeps it; if it is still mine after the group's session timeout, I claim again. */
-        worker_end_lane(w, lane, w->now_ms + PAY_RECLAIM_AFTER_FENCE_MS + worker_random(w) % 2000, "fenced: another session owns the partition");
+        worker_end_lane(w, lane, w->now_ms + PAY_RECLAIM_AFTER_FENCE_MS + worker_random(w) % 2000,
+                        "fenced: another session owns the partition");
     }
-    if (w->counters.fenced == fenced_before) worker_end_session(w, error);     /* lost, and nobody knows which: claim all again */
+    if (w->counters.fenced == fenced_before)
+        worker_end_session(w, error); /* lost, and nobody knows which: claim all again */
 }
 
 static void halt_poison(struct pay_worker *w, const struct pay_error *error) {
@@ -112,7 +113,8 @@ static void halt_poison(struct pay_worker *w, const struct pay_error *error) {
     char detail[PAY_ERROR_TEXT_MAX + 128], text[PAY_POSITION_TEXT_MAX];
     pay_position_format(position, text);
     snprintf(detail, sizeof detail, "record %s: %s: %s", text, error->code, error->text);
-    if (w->ledger->ops->halt_lane(w->ledger, lane->partition, lane->owner, lane->owner_epoch, PAY_HALT_POISON, &ignored) == PAY_SESSION_OVER)
+    if (w->ledger->ops->halt_lane(w->ledger, lane->partition, lane->owner, lane->owner_epoch, PAY_HALT_POISON,
+                                  &ignored) == PAY_SESSION_OVER)
         worker_end_session(w, &ignored);
     else
         worker_halt_lane(w, lane, PAY_HALT_POISON, detail);
@@ -121,23 +123,23 @@ static void halt_poison(struct pay_worker *w, const struct pay_error *error) {
 static void failed(struct pay_worker *w, const struct pay_error *error) {
     w->settle_in_flight = false;
     switch (error->move) {
-    case PAY_FENCED:
-        fenced(w, error);
-        return;
+    case PAY_FENCED: fenced(w, error); return;
     case PAY_REDO:
     case PAY_SPLIT:
         w->counters.redone++;
         w->settle_at_ms = w->now_ms + pay_backoff_ms(w->retry.failures + 1, REDO_MS, REDO_MAX_MS, worker_random(w));
-        if (!w->slice_chosen) return;                       /* a fence-only one: due again by itself */
+        if (!w->slice_chosen) return; /* a fence-only one: due again by itself */
         struct pay_batch *batch = &w->settling->batch;
         switch (pay_retry_failed(&w->retry, error, batch->end - batch->begin)) {
         case PAY_RETRY_SLICE: return;
-        case PAY_RETRY_HALVED: w->counters.halved++; pay_batch_shrink(batch, w->retry.limit); return;
+        case PAY_RETRY_HALVED:
+            w->counters.halved++;
+            pay_batch_shrink(batch, w->retry.limit);
+            return;
         case PAY_RETRY_POISON: halt_poison(w, error); return;
         }
         return;
-    default:
-        worker_end_session(w, error);
+    default: worker_end_session(w, error);
     }
 }
 
@@ -152,8 +154,9 @@ static void drop_strangers(struct pay_worker *w, struct work *work) {
 static bool anchors_verified(struct pay_worker *w, const struct work *work) {
     for (uint32_t i = work->batch.begin; i < work->batch.end; i++) {
         struct pay_lane *lane = &w->lanes[work->batch.records[i].position.partition];
-        if (worker_current(w, work, i) && lane->verify_anchor && !worker_verify_anchor(w, lane) && lane->state == PAY_LANE_OPEN) {
-            w->settle_at_ms = w->now_ms + REDO_MAX_MS;      /* the broker can't be asked now */
+        if (worker_current(w, work, i) && lane->verify_anchor && !worker_verify_anchor(w, lane) &&
+            lane->state == PAY_LANE_OPEN) {
+            w->settle_at_ms = w->now_ms + REDO_MAX_MS; /* the broker can't be asked now */
             return false;
         }
     }
@@ -173,8 +176,9 @@ static void look_up(struct pay_worker *w, struct work *work) {
         char detail[128], text[PAY_POSITION_TEXT_MAX];
         pay_position_format(position, text);
         snprintf(detail, sizeof detail, "no reason on file for the settled record %s", text);
-        w->ledger->ops->halt_lane(w->ledger, lane->partition, lane->owner, lane->owner_epoch, PAY_HALT_BROKEN_INVARIANT, &error);
-        worker_halt_lane(w, lane, PAY_HALT_BROKEN_INVARIANT, detail);       /* the slice again, without that lane */
+        w->ledger->ops->halt_lane(w->ledger, lane->partition, lane->owner, lane->owner_epoch, PAY_HALT_BROKEN_INVARIANT,
+                                  &error);
+        worker_halt_lane(w, lane, PAY_HALT_BROKEN_INVARIANT, detail); /* the slice again, without that lane */
     } else {
         w->counters.looked_up += work->batch.end - work->batch.begin;
         w->slice_chosen = false;
@@ -183,7 +187,7 @@ static void look_up(struct pay_worker *w, struct work *work) {
 
 static void begin(struct pay_worker *w, struct work *work) {
     struct pay_error error = {0};
-    if (!anchors_verified(w, work) || w->settling != work) return;    /* the broker must wait, or the session ended */
+    if (!anchors_verified(w, work) || w->settling != work) return; /* the broker must wait, or the session ended */
     drop_strangers(w, work);
     pay_batch_prepare(&work->batch);
     if (work->batch.settled[work->batch.begin]) {
@@ -191,13 +195,14 @@ static void begin(struct pay_worker *w, struct work *work) {
         return;
     }
     if (!collect_fences(w, work)) {
-        w->slice_chosen = false;                            /* every record of it was a stranger */
+        w->slice_chosen = false; /* every record of it was a stranger */
         pay_retry_succeeded(&w->retry, w->options.batch_records_max);
         return;
     }
     w->settle_in_flight = true;
     w->settle_written = false;
-    if (w->ledger->ops->settle_begin(w->ledger, &work->batch, w->fences, w->fence_count, &error) != PAY_OK) failed(w, &error);
+    if (w->ledger->ops->settle_begin(w->ledger, &work->batch, w->fences, w->fence_count, &error) != PAY_OK)
+        failed(w, &error);
 }
 
 /* Chooses what to settle next; true when there is a slice at work. */
@@ -226,7 +231,7 @@ static void rest(struct pay_worker *w) {
         struct pay_lane *lane = &w->lanes[i];
         if (lane->state != PAY_LANE_OPEN) continue;
         if (lane->verify_anchor ? pay_lane_rest_due(lane) : w->now_ms - lane->anchor_seen_ms >= PAY_ANCHOR_IDLE_MS) {
-            lane->anchor_seen_ms = w->now_ms;               /* also when the broker can't be asked: once a minute is enough */
+            lane->anchor_seen_ms = w->now_ms; /* also when the broker can't be asked: once a minute is enough */
             worker_verify_anchor(w, lane);
         }
     }
@@ -258,7 +263,9 @@ void worker_settle(struct pay_worker *w) {
     if (!w->agreed) return;
     if (w->settle_in_flight) advance(w);
     if (w->settle_in_flight || !w->agreed || w->now_ms < w->settle_at_ms) return;
-    if (choose_slice(w)) begin(w, w->settling);
-    else rest(w);
+    if (choose_slice(w))
+        begin(w, w->settling);
+    else
+        rest(w);
     if (w->settle_in_flight) w->busy = true;
 }

@@ -25,7 +25,7 @@ enum pay_worker_log { PAY_WORKER_INFO, PAY_WORKER_WARNING, PAY_WORKER_ERROR };
 struct pay_worker_options {
     struct pay_ledger *ledger;
     struct pay_stream *stream;
-    int64_t (*now_ms)(void *argument);                                  /* monotonic */
+    int64_t (*now_ms)(void *argument); /* monotonic */
     void (*random)(void *argument, void *bytes, size_t length);
     void (*log)(void *argument, enum pay_worker_log level, const char *text);
     /* The ledger id is known (after each connect): the stream needs it to tell our replies from another ledger's. */
@@ -33,14 +33,14 @@ struct pay_worker_options {
     /* The stream is open and knows its cluster: the ledger compares it with the rows'. NULL: nobody wants to know. */
     void (*cluster_known)(void *argument, const char *cluster_id);
     void *argument;
-    const char *request_topic;                                          /* ce_id, ce_source */
-    uint32_t batch_records_max;                                         /* 1..PAY_BATCH_RECORDS_MAX */
+    const char *request_topic;  /* ce_id, ce_source */
+    uint32_t batch_records_max; /* 1..PAY_BATCH_RECORDS_MAX */
 };
 
 /* Counted since the start; for /metrics. */
 struct pay_worker_counters {
-    uint64_t records, paid, declined, duplicates, conflicts, invalid;   /* settled by this worker */
-    uint64_t looked_up;                                                 /* answered from rows after a claim */
+    uint64_t records, paid, declined, duplicates, conflicts, invalid; /* settled by this worker */
+    uint64_t looked_up;                                               /* answered from rows after a claim */
     uint64_t replies_acknowledged, dead_letters;
     uint64_t batches, empty_batches, redone, halved;
     uint64_t claims, claims_failed, fenced, sessions_ended, publishers_lost, halts;
@@ -50,7 +50,7 @@ struct pay_worker;
 
 /* NULL when memory is short. */
 struct pay_worker *pay_worker_new(const struct pay_worker_options *options);
-void pay_worker_free(struct pay_worker *worker);        /* NULL is fine; the ports are not closed */
+void pay_worker_free(struct pay_worker *worker); /* NULL is fine; the ports are not closed */
 
 void pay_worker_pass(struct pay_worker *worker);
 /* NULL, or why this worker must not go on: a precondition failed before it claimed anything. Exit code 78 is meant. */

@@ -11,7 +11,7 @@
 #include "core/decide.h"
 
 /* `refusal`: the one at the record's position or NULL. `known`: the order's decisions or NULL. False: no reason on file. */
-bool pay_answer_find(const struct pay_record *record, const struct pay_refusal *refusal, const struct pay_decision *known,
-                     struct pay_answer *ret_answer);
+bool pay_answer_find(const struct pay_record *record, const struct pay_refusal *refusal,
+                     const struct pay_decision *known, struct pay_answer *ret_answer);
 
 #endif

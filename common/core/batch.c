@@ -32,7 +32,8 @@ bool pay_batch_slice(struct pay_batch *batch, uint32_t limit) {
     batch->begin = batch->end;
     if (batch->begin == batch->count) return false;
     bool settled = batch->settled[batch->begin];
-    while (batch->end < batch->count && batch->end - batch->begin < limit && batch->settled[batch->end] == settled) batch->end++;
+    while (batch->end < batch->count && batch->end - batch->begin < limit && batch->settled[batch->end] == settled)
+        batch->end++;
     return true;
 }
 
@@ -53,7 +54,8 @@ static uint32_t sort_slice(struct pay_batch *batch, bool by_account) {
         const struct pay_record *record = &batch->records[i];
         if (batch->dropped[i] || record->invalid != PAY_REASON_NONE) continue;
         const struct pay_request *request = &record->request;
-        batch->sort[count++] = (struct pay_batch_sort){request->tenant, by_account ? request->account_id : request->order_id, i};
+        batch->sort[count++] =
+            (struct pay_batch_sort){request->tenant, by_account ? request->account_id : request->order_id, i};
     }
     qsort(batch->sort, count, sizeof batch->sort[0], compare_sort);
     return count;
@@ -67,7 +69,8 @@ static void collect_orders(struct pay_batch *batch) {
     uint32_t count = sort_slice(batch, false);
     for (uint32_t i = 0; i < count; i++) {
         if (first_of_its_key(batch->sort, i))
-            batch->orders[batch->order_count++] = (struct pay_batch_order){batch->sort[i].tenant, batch->sort[i].id, NULL};
+            batch->orders[batch->order_count++] =
+                (struct pay_batch_order){batch->sort[i].tenant, batch->sort[i].id, NULL};
         batch->order_of[batch->sort[i].record] = batch->order_count - 1;
     }
 }
@@ -133,18 +136,19 @@ static void keep_refusal(struct pay_batch *batch, uint32_t record) {
 
 static int compare_inserts(const void *a, const void *b) {
     const struct pay_batch_insert *left = a, *right = b;
-    if (left->order != right->order) return left->order < right->order ? -1 : 1;    /* orders are sorted by key */
+    if (left->order != right->order) return left->order < right->order ? -1 : 1; /* orders are sorted by key */
     return left->decision->attempt - right->decision->attempt;
 }
 
 static int compare_refusals(const void *a, const void *b) {
-    const struct pay_position *left = &((const struct pay_refusal *)a)->position, *right = &((const struct pay_refusal *)b)->position;
+    const struct pay_position *left = &((const struct pay_refusal *)a)->position,
+                              *right = &((const struct pay_refusal *)b)->position;
     if (left->partition != right->partition) return left->partition < right->partition ? -1 : 1;
     return (left->offset > right->offset) - (left->offset < right->offset);
 }
 
 void pay_batch_decide(struct pay_batch *batch, int64_t decided_at_us) {
-    static struct pay_account nobody;       /* for records that need none; never changed: they are refused before */
+    static struct pay_account nobody; /* for records that need none; never changed: they are refused before */
     for (uint32_t i = batch->begin; i < batch->end; i++) {
         if (batch->dropped[i]) continue;
         bool valid = batch->records[i].invalid == PAY_REASON_NONE;
@@ -161,7 +165,8 @@ void pay_batch_decide(struct pay_batch *batch, int64_t decided_at_us) {
 bool pay_batch_find_answers(struct pay_batch *batch, uint32_t *ret_record) {
     for (uint32_t i = batch->begin; i < batch->end; i++) {
         if (batch->dropped[i]) continue;
-        const struct pay_decision *known = batch->order_of[i] == NO_INDEX ? NULL : batch->orders[batch->order_of[i]].known;
+        const struct pay_decision *known =
+            batch->order_of[i] == NO_INDEX ? NULL : batch->orders[batch->order_of[i]].known;
         if (!pay_answer_find(&batch->records[i], batch->refusal_of[i], known, &batch->answers[i])) {
             *ret_record = i;
             return false;

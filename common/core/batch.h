@@ -18,14 +18,14 @@
 #include "core/limits.h"
 
 struct pay_batch_order {
-    const char *tenant;                 /* in a record of the slice */
+    const char *tenant; /* in a record of the slice */
     const char *order_id;
-    struct pay_decision *known;         /* on file, and those of this batch */
+    struct pay_decision *known; /* on file, and those of this batch */
 };
 
 struct pay_batch_insert {
-    uint32_t record;                    /* index of the record that was decided */
-    uint32_t order;                     /* index into orders */
+    uint32_t record; /* index of the record that was decided */
+    uint32_t order;  /* index into orders */
     const struct pay_decision *decision;
 };
 
@@ -37,21 +37,22 @@ struct pay_batch_sort {
 };
 
 struct pay_batch {
-    uint32_t count;                                         /* records received */
-    uint32_t begin, end;                                    /* the slice at work: [begin, end) */
+    uint32_t count;      /* records received */
+    uint32_t begin, end; /* the slice at work: [begin, end) */
     struct pay_record records[PAY_BATCH_RECORDS_MAX];
-    bool settled[PAY_BATCH_RECORDS_MAX];                    /* lay below P at its claim: answered from rows only */
-    bool dropped[PAY_BATCH_RECORDS_MAX];                    /* its lane's session is over: neither decided nor answered here */
-    struct pay_answer answers[PAY_BATCH_RECORDS_MAX];       /* valid in [0, end) once decided or found */
+    bool settled[PAY_BATCH_RECORDS_MAX]; /* lay below P at its claim: answered from rows only */
+    bool dropped[PAY_BATCH_RECORDS_MAX]; /* its lane's session is over: neither decided nor answered here */
+    struct pay_answer answers[PAY_BATCH_RECORDS_MAX]; /* valid in [0, end) once decided or found */
 
     /* of the slice */
     uint32_t order_count, account_count, known_count, insert_count, refusal_count;
     struct pay_batch_order orders[PAY_BATCH_RECORDS_MAX];   /* sorted by (tenant, order_id), unique */
     struct pay_account accounts[PAY_BATCH_RECORDS_MAX];     /* sorted by (tenant, account_id), unique */
     struct pay_batch_insert inserts[PAY_BATCH_RECORDS_MAX]; /* sorted by (tenant, order_id, attempt) */
-    struct pay_refusal refusals[PAY_BATCH_RECORDS_MAX];     /* to insert (settle), or found (look-up); sorted by (partition, offset) when to insert */
-    struct pay_refusal *refusal_of[PAY_BATCH_RECORDS_MAX];  /* look-up: the refusal at a record's position */
-    uint32_t order_of[PAY_BATCH_RECORDS_MAX];               /* record -> index into orders, UINT32_MAX for invalid bytes */
+    struct pay_refusal refusals
+        [PAY_BATCH_RECORDS_MAX]; /* to insert (settle), or found (look-up); sorted by (partition, offset) when to insert */
+    struct pay_refusal *refusal_of[PAY_BATCH_RECORDS_MAX]; /* look-up: the refusal at a record's position */
+    uint32_t order_of[PAY_BATCH_RECORDS_MAX]; /* record -> index into orders, UINT32_MAX for invalid bytes */
     uint32_t account_of[PAY_BATCH_RECORDS_MAX];
     struct pay_batch_sort sort[PAY_BATCH_RECORDS_MAX];
     struct pay_decision pool[PAY_BATCH_KNOWN_MAX + PAY_BATCH_RECORDS_MAX];

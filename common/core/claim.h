@@ -28,22 +28,22 @@ struct pay_anchor {
 struct pay_lane_row {
     int32_t partition;
     int64_t log_generation;
-    int64_t next_offset;            /* P */
-    int64_t replied_offset;         /* source offset of an acknowledged reply + 1; 0 before the first */
-    int64_t reply_position;         /* that reply's log offset + 1 */
+    int64_t next_offset;    /* P */
+    int64_t replied_offset; /* source offset of an acknowledged reply + 1; 0 before the first */
+    int64_t reply_position; /* that reply's log offset + 1 */
     uint8_t owner[PAY_OWNER_SIZE];
     int64_t owner_epoch;
     struct pay_anchor anchor;
-    bool same_group;                /* group_id is this worker's, or not set yet */
-    bool same_cluster;              /* likewise cluster_id */
+    bool same_group;   /* group_id is this worker's, or not set yet */
+    bool same_cluster; /* likewise cluster_id */
     enum pay_halt halted;
 };
 
 /* What a claim reads of one record of the reply log. */
 struct pay_reply_mark {
-    bool ours;                      /* has all of our headers, well formed; others are skipped and counted */
-    bool same_ledger;               /* ledger-id is this ledger's */
-    int64_t log_offset;             /* where the reply lies in the reply log */
+    bool ours;          /* has all of our headers, well formed; others are skipped and counted */
+    bool same_ledger;   /* ledger-id is this ledger's */
+    int64_t log_offset; /* where the reply lies in the reply log */
     int64_t source_offset;
     int64_t covers_from;
     int64_t log_generation;
@@ -51,12 +51,12 @@ struct pay_reply_mark {
 
 struct pay_claim {
     struct pay_lane_row row;
-    struct pay_reader reader;       /* reader.next is n */
-    int64_t replied_offset;         /* the best pair known: of the row, or of the last reply taken */
+    struct pay_reader reader; /* reader.next is n */
+    int64_t replied_offset;   /* the best pair known: of the row, or of the last reply taken */
     int64_t reply_position;
-    int64_t foreign_records;        /* skipped: not our kind of headers */
-    int64_t largest_source_offset;  /* of our replies in this generation, -1 none */
-    bool answered_beyond;           /* a reply of ours with source offset >= P, or of a later generation */
+    int64_t foreign_records;       /* skipped: not our kind of headers */
+    int64_t largest_source_offset; /* of our replies in this generation, -1 none */
+    bool answered_beyond;          /* a reply of ours with source offset >= P, or of a later generation */
     bool foreign_ledger;
 };
 
@@ -75,8 +75,8 @@ enum pay_claim_move { PAY_CLAIM_OPEN, PAY_CLAIM_LOOK_AGAIN, PAY_CLAIM_HALT };
 
 struct pay_claim_verdict {
     enum pay_claim_move move;
-    enum pay_halt halt;             /* for HALT, and what is suspected for LOOK_AGAIN */
-    int64_t resume_from;            /* R, for OPEN: consume from here */
+    enum pay_halt halt;  /* for HALT, and what is suspected for LOOK_AGAIN */
+    int64_t resume_from; /* R, for OPEN: consume from here */
 };
 
 void pay_claim_begin(struct pay_claim *claim, const struct pay_lane_row *row);
@@ -95,6 +95,7 @@ bool pay_claim_wants_anchor(const struct pay_claim *claim, const struct pay_clai
 struct pay_claim_verdict pay_claim_judge(const struct pay_claim *claim, const struct pay_claim_view *view);
 
 /* verify_anchor between claims: L above the anchor is fine while P >= L. `judged` as pay_claim_judge does for the log's part only. */
-struct pay_claim_verdict pay_anchor_judge(int64_t processed, const struct pay_anchor *anchor, const struct pay_claim_view *view);
+struct pay_claim_verdict pay_anchor_judge(int64_t processed, const struct pay_anchor *anchor,
+                                          const struct pay_claim_view *view);
 
 #endif

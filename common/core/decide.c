@@ -24,7 +24,8 @@ static enum pay_reason first_difference(const struct pay_request *request, const
     return PAY_REASON_NONE;
 }
 
-static void answer_conflict(enum pay_reason reason, const struct pay_decision *in_the_way, struct pay_answer *ret_answer) {
+static void answer_conflict(enum pay_reason reason, const struct pay_decision *in_the_way,
+                            struct pay_answer *ret_answer) {
     *ret_answer = (struct pay_answer){.outcome = PAY_CONFLICT,
                                       .reason = reason,
                                       .has_decision = true,
@@ -33,7 +34,8 @@ static void answer_conflict(enum pay_reason reason, const struct pay_decision *i
     ret_answer->decision.next = NULL;
 }
 
-void pay_answer_from_decision(const struct pay_record *record, const struct pay_decision *stored, struct pay_answer *ret_answer) {
+void pay_answer_from_decision(const struct pay_record *record, const struct pay_decision *stored,
+                              struct pay_answer *ret_answer) {
     enum pay_reason difference = first_difference(&record->request, stored);
     if (difference != PAY_REASON_NONE) {
         answer_conflict(difference, stored, ret_answer);
@@ -52,12 +54,15 @@ void pay_answer_already_paid(const struct pay_decision *paid, struct pay_answer 
     answer_conflict(PAY_ALREADY_PAID, paid, ret_answer);
 }
 
-void pay_answer_from_refusal(enum pay_reason code, enum pay_field field, int64_t decided_at_us, struct pay_answer *ret_answer) {
-    *ret_answer = (struct pay_answer){.outcome = PAY_INVALID, .reason = code, .field = field, .decided_at_us = decided_at_us};
+void pay_answer_from_refusal(enum pay_reason code, enum pay_field field, int64_t decided_at_us,
+                             struct pay_answer *ret_answer) {
+    *ret_answer =
+        (struct pay_answer){.outcome = PAY_INVALID, .reason = code, .field = field, .decided_at_us = decided_at_us};
 }
 
 /* The account's part of a first sight, judged in the contract's order; the balance it leaves goes to *ret_balance. */
-static enum pay_reason judge_account(const struct pay_request *request, const struct pay_account *account, int64_t *ret_balance) {
+static enum pay_reason judge_account(const struct pay_request *request, const struct pay_account *account,
+                                     int64_t *ret_balance) {
     int64_t after;
     *ret_balance = account->balance_minor;
     if (account->state == PAY_ACCOUNT_STATE_CLOSED) return PAY_ACCOUNT_CLOSED;
@@ -69,7 +74,8 @@ static enum pay_reason judge_account(const struct pay_request *request, const st
     return PAY_REASON_NONE;
 }
 
-static void decide_first_sight(const struct pay_record *record, struct pay_account *account, int64_t decided_at_us, struct pay_answer *ret_answer) {
+static void decide_first_sight(const struct pay_record *record, struct pay_account *account, int64_t decided_at_us,
+                               struct pay_answer *ret_answer) {
     const struct pay_request *request = &record->request;
     struct pay_decision decision = {.attempt = request->attempt,
                                     .amount_minor = request->amount_minor,
@@ -95,8 +101,8 @@ static void decide_first_sight(const struct pay_record *record, struct pay_accou
                                       .decided_at_us = decided_at_us};
 }
 
-enum pay_verdict pay_decide(const struct pay_record *record, const struct pay_decision *known, struct pay_account *account,
-                            int64_t decided_at_us, struct pay_answer *ret_answer) {
+enum pay_verdict pay_decide(const struct pay_record *record, const struct pay_decision *known,
+                            struct pay_account *account, int64_t decided_at_us, struct pay_answer *ret_answer) {
     if (record->invalid != PAY_REASON_NONE) {
         pay_answer_from_refusal(record->invalid, record->invalid_field, decided_at_us, ret_answer);
         return PAY_VERDICT_REFUSED;

@@ -25,14 +25,14 @@ struct pay_decision {
     char account_id[PAY_ID_MAX + 1];
     char currency[PAY_CURRENCY_LENGTH + 1];
     int64_t amount_minor;
-    enum pay_outcome outcome;               /* PAY_PAID or PAY_DECLINED */
+    enum pay_outcome outcome; /* PAY_PAID or PAY_DECLINED */
     enum pay_reason reason;
-    bool has_account;                       /* false for unknown_account: balance and version are null */
+    bool has_account; /* false for unknown_account: balance and version are null */
     int64_t balance_after_minor;
     int64_t account_version;
-    struct pay_position position;           /* of the record that was decided */
-    int64_t decided_at_us;                  /* microseconds since 1970, the deciding transaction's now() */
-    struct pay_decision *next;              /* the order's next decision on file, any order of attempts */
+    struct pay_position position; /* of the record that was decided */
+    int64_t decided_at_us;        /* microseconds since 1970, the deciding transaction's now() */
+    struct pay_decision *next;    /* the order's next decision on file, any order of attempts */
 };
 
 /* A row of `refusal`: why one record was answered invalid. */
@@ -53,25 +53,25 @@ struct pay_account {
     int64_t balance_minor;
     int64_t floor_minor;
     int64_t version;
-    uint64_t row_handle;                    /* the ledger adapter's own (the row's ctid); core never looks */
-    bool changed;                           /* a decision moved version or balance: it must be written */
+    uint64_t row_handle; /* the ledger adapter's own (the row's ctid); core never looks */
+    bool changed;        /* a decision moved version or balance: it must be written */
 };
 
 /* What a reply says: built from the record and from stored rows only, so it can be made again, the same, at any time. */
 struct pay_answer {
     enum pay_outcome outcome;
     enum pay_reason reason;
-    enum pay_field field;                   /* for bad_field */
+    enum pay_field field; /* for bad_field */
     bool duplicate;
-    bool has_decision;                      /* `decision` is: own or stored for paid/declined, the one in the way for conflict */
+    bool has_decision; /* `decision` is: own or stored for paid/declined, the one in the way for conflict */
     struct pay_decision decision;
     int64_t decided_at_us;
 };
 
 enum pay_verdict {
-    PAY_VERDICT_STORED,     /* *ret_answer comes from a decision on file: nothing to write */
-    PAY_VERDICT_DECIDED,    /* answer->decision is new: a payment row to insert; `account` has moved with it */
-    PAY_VERDICT_REFUSED     /* a refusal row to insert */
+    PAY_VERDICT_STORED,  /* *ret_answer comes from a decision on file: nothing to write */
+    PAY_VERDICT_DECIDED, /* answer->decision is new: a payment row to insert; `account` has moved with it */
+    PAY_VERDICT_REFUSED  /* a refusal row to insert */
 };
 
 /*
@@ -79,14 +79,16 @@ enum pay_verdict {
  * are invalid it isn't looked at) and its account as locked (never NULL; found = false when there is none).
  * Changes `account` (balance, version, changed) exactly when the verdict is DECIDED and it was found.
  */
-enum pay_verdict pay_decide(const struct pay_record *record, const struct pay_decision *known, struct pay_account *account,
-                            int64_t decided_at_us, struct pay_answer *ret_answer);
+enum pay_verdict pay_decide(const struct pay_record *record, const struct pay_decision *known,
+                            struct pay_account *account, int64_t decided_at_us, struct pay_answer *ret_answer);
 
 /* The answer that a decision on file gives to a record with its identity: own, duplicate or conflict. */
-void pay_answer_from_decision(const struct pay_record *record, const struct pay_decision *stored, struct pay_answer *ret_answer);
+void pay_answer_from_decision(const struct pay_record *record, const struct pay_decision *stored,
+                              struct pay_answer *ret_answer);
 /* conflict already_paid, with that payment in the way. */
 void pay_answer_already_paid(const struct pay_decision *paid, struct pay_answer *ret_answer);
-void pay_answer_from_refusal(enum pay_reason code, enum pay_field field, int64_t decided_at_us, struct pay_answer *ret_answer);
+void pay_answer_from_refusal(enum pay_reason code, enum pay_field field, int64_t decided_at_us,
+                             struct pay_answer *ret_answer);
 
 /* The decision about `attempt`; NULL when not on file. */
 const struct pay_decision *pay_known_attempt(const struct pay_decision *known, int32_t attempt);

@@ -5,8 +5,10 @@
 #include <assert.h>
 #include <string.h>
 
-static const char *const state_names[] = {
-    [PAY_LANE_UNASSIGNED] = "unassigned", [PAY_LANE_CLAIMING] = "claiming", [PAY_LANE_OPEN] = "open", [PAY_LANE_HALTED] = "halted"};
+static const char *const state_names[] = {[PAY_LANE_UNASSIGNED] = "unassigned",
+                                          [PAY_LANE_CLAIMING] = "claiming",
+                                          [PAY_LANE_OPEN] = "open",
+                                          [PAY_LANE_HALTED] = "halted"};
 
 /* Which moves exist; every other one is a programmer's error. HALTED opens when a claim finds that a person lifted the halt. */
 static const bool allowed[4][4] = {
@@ -31,7 +33,7 @@ const char *pay_lane_state_name(enum pay_lane_state state) { return state_names[
 void pay_lane_init(struct pay_lane *lane, int32_t partition) { *lane = (struct pay_lane){.partition = partition}; }
 
 void pay_lane_assign(struct pay_lane *lane, int64_t claim_at_ms) {
-    assert(lane->state == PAY_LANE_UNASSIGNED);     /* what it had was ended before */
+    assert(lane->state == PAY_LANE_UNASSIGNED); /* what it had was ended before */
     pay_lane_init(lane, lane->partition);
     move(lane, PAY_LANE_CLAIMING);
     lane->claim_at_ms = claim_at_ms;
@@ -42,7 +44,8 @@ void pay_lane_unassign(struct pay_lane *lane) {
     lane->fetching = false;
 }
 
-void pay_lane_open(struct pay_lane *lane, const struct pay_claim *claim, const struct pay_claim_verdict *verdict, int64_t now_ms) {
+void pay_lane_open(struct pay_lane *lane, const struct pay_claim *claim, const struct pay_claim_verdict *verdict,
+                   int64_t now_ms) {
     const struct pay_lane_row *row = &claim->row;
     assert(verdict->move == PAY_CLAIM_OPEN && verdict->resume_from <= row->next_offset);
     move(lane, PAY_LANE_OPEN);
@@ -62,7 +65,7 @@ void pay_lane_open(struct pay_lane *lane, const struct pay_claim *claim, const s
         .anchor = row->anchor,
         .settled_replied_offset = row->replied_offset,
         .settled_reply_position = row->reply_position,
-        .covers_from = claim->reader.next,      /* n, never a position behind a hole */
+        .covers_from = claim->reader.next, /* n, never a position behind a hole */
         .replied_offset = claim->replied_offset,
         .reply_position = claim->reply_position,
         .last_ack_offset = -1,
@@ -121,7 +124,7 @@ enum pay_lane_receive pay_lane_receive(struct pay_lane *lane, int64_t offset) {
 
 bool pay_lane_receive_end(struct pay_lane *lane, int64_t position) {
     hold_invariants(lane);
-    if (position < lane->received) return true;     /* of an earlier fetch */
+    if (position < lane->received) return true; /* of an earlier fetch */
     lane->received = position;
     lane->end_position = position;
     if (position < lane->claimed_processed) return true;
@@ -130,9 +133,10 @@ bool pay_lane_receive_end(struct pay_lane *lane, int64_t position) {
 
 bool pay_lane_has_room(const struct pay_lane *lane) { return lane->unreplied < PAY_LANE_UNREPLIED_MAX; }
 
-void pay_lane_committed(struct pay_lane *lane, int64_t processed, const struct pay_anchor *anchor, int64_t replied_offset, int64_t reply_position) {
+void pay_lane_committed(struct pay_lane *lane, int64_t processed, const struct pay_anchor *anchor,
+                        int64_t replied_offset, int64_t reply_position) {
     assert(processed >= lane->processed);
-    assert(processed == lane->processed || processed <= lane->received);    /* while it replays only the pair moves */
+    assert(processed == lane->processed || processed <= lane->received); /* while it replays only the pair moves */
     assert(!anchor->present || anchor->offset < processed);
     assert(replied_offset <= lane->replied_offset);
     lane->processed = processed;
@@ -143,8 +147,8 @@ void pay_lane_committed(struct pay_lane *lane, int64_t processed, const struct p
 }
 
 int64_t pay_lane_reply_sent(struct pay_lane *lane, int64_t source_offset) {
-    assert(source_offset < lane->processed);        /* money before message */
-    assert(source_offset >= lane->covers_from);     /* in order, each once */
+    assert(source_offset < lane->processed);    /* money before message */
+    assert(source_offset >= lane->covers_from); /* in order, each once */
     int64_t covers_from = lane->covers_from;
     lane->covers_from = source_offset + 1;
     hold_invariants(lane);
@@ -153,7 +157,8 @@ int64_t pay_lane_reply_sent(struct pay_lane *lane, int64_t source_offset) {
 
 bool pay_lane_acknowledged(struct pay_lane *lane, bool failed, int64_t log_offset, int64_t source_offset) {
     if (failed || log_offset < 0 || log_offset <= lane->last_ack_offset) return false;
-    if (source_offset < lane->replied_offset || source_offset >= lane->covers_from) return false;   /* not sent, or acknowledged before */
+    if (source_offset < lane->replied_offset || source_offset >= lane->covers_from)
+        return false; /* not sent, or acknowledged before */
     lane->last_ack_offset = log_offset;
     lane->claim_attempts = 0;
     lane->replied_offset = source_offset + 1;

@@ -12,46 +12,46 @@
 #include "core/limits.h"
 
 enum pay_lane_state {
-    PAY_LANE_UNASSIGNED,    /* the group gave it to somebody else, or to nobody */
-    PAY_LANE_CLAIMING,      /* mine by the group; to be claimed at claim_at_ms or later */
-    PAY_LANE_OPEN,          /* claimed: receiving, settling, answering */
-    PAY_LANE_HALTED         /* stands still until a person has looked; still assigned */
+    PAY_LANE_UNASSIGNED, /* the group gave it to somebody else, or to nobody */
+    PAY_LANE_CLAIMING,   /* mine by the group; to be claimed at claim_at_ms or later */
+    PAY_LANE_OPEN,       /* claimed: receiving, settling, answering */
+    PAY_LANE_HALTED      /* stands still until a person has looked; still assigned */
 };
 
 struct pay_lane {
     int32_t partition;
     enum pay_lane_state state;
     enum pay_halt halt;
-    uint32_t claim_attempts;        /* in a row without an acknowledged reply: the backoff's exponent */
+    uint32_t claim_attempts; /* in a row without an acknowledged reply: the backoff's exponent */
     int64_t claim_at_ms;
-    enum pay_halt suspicion;        /* seen once; believed at the second look, 10 s later */
+    enum pay_halt suspicion; /* seen once; believed at the second look, 10 s later */
     int64_t suspicion_since_ms;
 
     /* the session: set by pay_lane_open, void when not OPEN */
     uint8_t owner[PAY_OWNER_SIZE];
     int64_t owner_epoch;
     int64_t log_generation;
-    int64_t resume_from;            /* R at the claim */
-    int64_t received;               /* the next offset not yet received; a record below it is a redelivery and dropped */
-    int64_t last_record;            /* offset of the last record received, -1 none */
-    int64_t end_position;           /* position of the last end of partition event; 0 before the first */
-    int64_t last_below;             /* last record delivered below P, -1 none: must be the anchor when settling begins */
-    bool replaying;                 /* still below the P of the claim */
-    int64_t claimed_processed;      /* P at the claim */
-    int64_t processed;              /* P as committed */
-    struct pay_anchor anchor;       /* as committed */
+    int64_t resume_from;       /* R at the claim */
+    int64_t received;          /* the next offset not yet received; a record below it is a redelivery and dropped */
+    int64_t last_record;       /* offset of the last record received, -1 none */
+    int64_t end_position;      /* position of the last end of partition event; 0 before the first */
+    int64_t last_below;        /* last record delivered below P, -1 none: must be the anchor when settling begins */
+    bool replaying;            /* still below the P of the claim */
+    int64_t claimed_processed; /* P at the claim */
+    int64_t processed;         /* P as committed */
+    struct pay_anchor anchor;  /* as committed */
     int64_t settled_replied_offset; /* the pair as committed in the row */
     int64_t settled_reply_position;
-    int64_t covers_from;            /* c of the next reply to be sent */
-    int64_t replied_offset;         /* the pair to write: last acknowledged reply */
+    int64_t covers_from;    /* c of the next reply to be sent */
+    int64_t replied_offset; /* the pair to write: last acknowledged reply */
     int64_t reply_position;
-    int64_t last_ack_offset;        /* largest log offset acknowledged on this handle, -1 before the first */
-    uint32_t unreplied;             /* received and not acknowledged */
-    uint32_t dead_letters_missing;  /* dead letters sent and not yet acknowledged */
-    int64_t blocked_since_ms;       /* its first reply can't go out since then (dead letter, full queue); 0 when not */
-    bool fetching;                  /* the stream delivers it */
-    bool verify_anchor;             /* read the anchor again before the next settle */
-    int64_t anchor_seen_ms;         /* when it was last verified */
+    int64_t last_ack_offset;       /* largest log offset acknowledged on this handle, -1 before the first */
+    uint32_t unreplied;            /* received and not acknowledged */
+    uint32_t dead_letters_missing; /* dead letters sent and not yet acknowledged */
+    int64_t blocked_since_ms;      /* its first reply can't go out since then (dead letter, full queue); 0 when not */
+    bool fetching;                 /* the stream delivers it */
+    bool verify_anchor;            /* read the anchor again before the next settle */
+    int64_t anchor_seen_ms;        /* when it was last verified */
 };
 
 void pay_lane_init(struct pay_lane *lane, int32_t partition);
@@ -62,7 +62,8 @@ void pay_lane_assign(struct pay_lane *lane, int64_t claim_at_ms);
 void pay_lane_unassign(struct pay_lane *lane);
 
 /* The claim succeeded. */
-void pay_lane_open(struct pay_lane *lane, const struct pay_claim *claim, const struct pay_claim_verdict *verdict, int64_t now_ms);
+void pay_lane_open(struct pay_lane *lane, const struct pay_claim *claim, const struct pay_claim_verdict *verdict,
+                   int64_t now_ms);
 /* The claim wants another look, the session ended, or a halt may have been lifted: claim again from claim_at_ms on. */
 void pay_lane_claim_again(struct pay_lane *lane, int64_t claim_at_ms);
 void pay_lane_halt(struct pay_lane *lane, enum pay_halt halt);
@@ -73,10 +74,10 @@ enum pay_halt pay_lane_suspected_before(const struct pay_lane *lane, int64_t now
 void pay_lane_suspect(struct pay_lane *lane, enum pay_halt suspicion, int64_t now_ms);
 
 enum pay_lane_receive {
-    PAY_RECEIVE_DROP,       /* below `received`: a redelivery */
-    PAY_RECEIVE_ANSWER,     /* below P: reply only, its answer is looked up */
+    PAY_RECEIVE_DROP,   /* below `received`: a redelivery */
+    PAY_RECEIVE_ANSWER, /* below P: reply only, its answer is looked up */
     PAY_RECEIVE_SETTLE,
-    PAY_RECEIVE_NOT_ANCHOR  /* the last record below P isn't the anchor: log_replaced */
+    PAY_RECEIVE_NOT_ANCHOR /* the last record below P isn't the anchor: log_replaced */
 };
 /* A record arrived. ANSWER and SETTLE count it as unreplied. */
 enum pay_lane_receive pay_lane_receive(struct pay_lane *lane, int64_t offset);
@@ -87,7 +88,8 @@ bool pay_lane_receive_end(struct pay_lane *lane, int64_t position);
 bool pay_lane_has_room(const struct pay_lane *lane);
 
 /* The settle that was fenced with these values committed. */
-void pay_lane_committed(struct pay_lane *lane, int64_t processed, const struct pay_anchor *anchor, int64_t replied_offset, int64_t reply_position);
+void pay_lane_committed(struct pay_lane *lane, int64_t processed, const struct pay_anchor *anchor,
+                        int64_t replied_offset, int64_t reply_position);
 
 /* A reply for `source_offset` goes out: answers its covers-from. Asserts source_offset < processed. */
 int64_t pay_lane_reply_sent(struct pay_lane *lane, int64_t source_offset);

@@ -10,7 +10,7 @@
 
 struct pay_header {
     const char *name;
-    const void *value;                  /* NULL: a header without a value */
+    const void *value; /* NULL: a header without a value */
     size_t length;
 };
 
@@ -18,11 +18,11 @@ struct pay_log_record {
     int32_t partition;
     int64_t offset;
     int64_t timestamp_ms;
-    const void *key;                    /* NULL: no key */
+    const void *key; /* NULL: no key */
     size_t key_length;
-    const void *value;                  /* NULL: no value */
+    const void *value; /* NULL: no value */
     size_t value_length;
-    const struct pay_header *headers;   /* all of them, in the log's order */
+    const struct pay_header *headers; /* all of them, in the log's order */
     size_t header_count;
 };
 

@@ -48,7 +48,12 @@ enum pay_field {
     PAY_FIELD_COUNT
 };
 
-enum pay_account_state { PAY_ACCOUNT_ACTIVE, PAY_ACCOUNT_STATE_FROZEN, PAY_ACCOUNT_STATE_CLOSED, PAY_ACCOUNT_STATE_COUNT };
+enum pay_account_state {
+    PAY_ACCOUNT_ACTIVE,
+    PAY_ACCOUNT_STATE_FROZEN,
+    PAY_ACCOUNT_STATE_CLOSED,
+    PAY_ACCOUNT_STATE_COUNT
+};
 
 /* Why a lane (or, for the first one, the whole ledger) stands still until a person has looked. */
 enum pay_halt {
@@ -68,11 +73,11 @@ enum pay_halt {
 };
 
 const char *pay_outcome_name(enum pay_outcome outcome);
-const char *pay_reason_name(enum pay_reason reason);             /* NULL for PAY_REASON_NONE */
-const char *pay_field_name(enum pay_field field);                /* NULL for PAY_FIELD_NONE */
+const char *pay_reason_name(enum pay_reason reason); /* NULL for PAY_REASON_NONE */
+const char *pay_field_name(enum pay_field field);    /* NULL for PAY_FIELD_NONE */
 const char *pay_account_state_name(enum pay_account_state state);
-const char *pay_halt_name(enum pay_halt halt);                   /* NULL for PAY_HALT_NONE */
-const char *pay_halt_hint(enum pay_halt halt);                   /* one sentence: what happened and where to look; NULL for NONE */
+const char *pay_halt_name(enum pay_halt halt); /* NULL for PAY_HALT_NONE */
+const char *pay_halt_hint(enum pay_halt halt); /* one sentence: what happened and where to look; NULL for NONE */
 
 /* The inverse, for rows read back; false for a name that isn't in the table. */
 bool pay_outcome_from_name(const char *name, size_t length, enum pay_outcome *ret_outcome);

@@ -24,7 +24,7 @@ bool pay_decimal_parse(const char *text, size_t length, int64_t *ret_number) {
     uint64_t number = 0;
     for (size_t i = 0; i < length; i++) {
         if (text[i] < '0' || text[i] > '9') return false;
-        number = number * 10 + (uint64_t)(text[i] - '0');   /* 19 digits fit into 64 bits */
+        number = number * 10 + (uint64_t)(text[i] - '0'); /* 19 digits fit into 64 bits */
     }
     if (number > INT64_MAX) return false;
     *ret_number = (int64_t)number;

@@ -10,12 +10,12 @@
 #include <stdint.h>
 
 struct pay_position {
-    int64_t generation;   /* >= 1; raised by `paybuf recover` when a loss is accepted */
-    int32_t partition;    /* >= 0 */
-    int64_t offset;       /* >= 0 */
+    int64_t generation; /* >= 1; raised by `paybuf recover` when a loss is accepted */
+    int32_t partition;  /* >= 0 */
+    int64_t offset;     /* >= 0 */
 };
 
-#define PAY_POSITION_TEXT_MAX 56            /* two signed 64 bit numbers, one of 32, two dashes, NUL */
+#define PAY_POSITION_TEXT_MAX 56 /* two signed 64 bit numbers, one of 32, two dashes, NUL */
 
 /* Writes "g-p-o" and a NUL; answers the length without the NUL. */
 size_t pay_position_format(const struct pay_position *position, char text[PAY_POSITION_TEXT_MAX]);

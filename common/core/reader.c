@@ -17,9 +17,9 @@ static enum pay_reader_move take(struct pay_reader *reader, int64_t source_offse
 
 enum pay_reader_move pay_reader_take(struct pay_reader *reader, int64_t source_offset, int64_t covers_from) {
     if (source_offset < reader->next) return PAY_READER_DROP;
-    if (covers_from > source_offset || source_offset == INT64_MAX) return PAY_READER_GAP;   /* malformed */
+    if (covers_from > source_offset || source_offset == INT64_MAX) return PAY_READER_GAP; /* malformed */
     if (!reader->started || covers_from <= reader->next) return take(reader, source_offset);
     if (reader->synced) return PAY_READER_GAP;
-    reader->resync_count++;     /* a zombie's repeats end in the middle of the log; what follows is no gap */
+    reader->resync_count++; /* a zombie's repeats end in the middle of the log; what follows is no gap */
     return take(reader, source_offset);
 }

@@ -11,17 +11,17 @@
 #include <stdint.h>
 
 struct pay_reader {
-    int64_t next;           /* n: the next source offset this reader wants */
-    bool synced;            /* false: started in the middle and took no reply with s >= resync_until yet */
-    bool started;           /* took a reply, or its n was known from the start */
-    int64_t resync_until;   /* E0, see pay_reader_start_in_the_middle */
-    int64_t resync_count;   /* jumps taken while not synced */
+    int64_t next;         /* n: the next source offset this reader wants */
+    bool synced;          /* false: started in the middle and took no reply with s >= resync_until yet */
+    bool started;         /* took a reply, or its n was known from the start */
+    int64_t resync_until; /* E0, see pay_reader_start_in_the_middle */
+    int64_t resync_count; /* jumps taken while not synced */
 };
 
 enum pay_reader_move {
-    PAY_READER_DROP,    /* s < n: seen before */
-    PAY_READER_TAKE,    /* take it; next has moved to s + 1 */
-    PAY_READER_GAP      /* c > n: don't take, don't move, alarm; `paybuf replay --reply` publishes the missing ones again */
+    PAY_READER_DROP, /* s < n: seen before */
+    PAY_READER_TAKE, /* take it; next has moved to s + 1 */
+    PAY_READER_GAP /* c > n: don't take, don't move, alarm; `paybuf replay --reply` publishes the missing ones again */
 };
 
 /* A reader whose n is known: 0 where the reply log starts at 0, in a new generation, or a saved position. */

@@ -18,20 +18,20 @@ struct pay_request {
     char currency[PAY_CURRENCY_LENGTH + 1];
     int32_t attempt;
     int64_t amount_minor;
-    const char *metadata;       /* the object's bytes as sent, NULL when absent or null; not NUL-terminated */
+    const char *metadata; /* the object's bytes as sent, NULL when absent or null; not NUL-terminated */
     size_t metadata_length;
 };
 
 /* One request record. `invalid` is PAY_REASON_NONE when `request` holds a valid request. */
 struct pay_record {
     struct pay_position position;
-    int64_t timestamp_ms;                   /* the broker's append time */
-    uint32_t crc32c;                        /* pay_record_crc of key and value */
-    enum pay_reason invalid;                /* too_large .. key_mismatch: what the bytes alone show */
-    enum pay_field invalid_field;           /* for bad_field */
-    char tenant[PAY_ID_MAX + 1];            /* the header's, or "default"; "" when malformed (bad_tenant) */
-    char key[PAY_ID_MAX + 1];               /* the record key when it is a well formed id, else "" */
-    const char *traceparent;                /* NULL when absent; passed on unchanged */
+    int64_t timestamp_ms;         /* the broker's append time */
+    uint32_t crc32c;              /* pay_record_crc of key and value */
+    enum pay_reason invalid;      /* too_large .. key_mismatch: what the bytes alone show */
+    enum pay_field invalid_field; /* for bad_field */
+    char tenant[PAY_ID_MAX + 1];  /* the header's, or "default"; "" when malformed (bad_tenant) */
+    char key[PAY_ID_MAX + 1];     /* the record key when it is a well formed id, else "" */
+    const char *traceparent;      /* NULL when absent; passed on unchanged */
     size_t traceparent_length;
     struct pay_request request;
 };

@@ -26,7 +26,7 @@ enum pay_retry_move pay_retry_failed(struct pay_retry *retry, const struct pay_e
         return PAY_RETRY_HALVED;
     }
     if (error->move == PAY_REDO || retry->failures < PAY_POISON_AFTER) return PAY_RETRY_SLICE;
-    retry->failures = 0;            /* the next record has tries of its own */
+    retry->failures = 0; /* the next record has tries of its own */
     return PAY_RETRY_POISON;
 }
 

@@ -10,16 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PAY_REDO_MAX 5              /* the same slice redone so often: halve it */
-#define PAY_POISON_AFTER 3          /* a single record that failed so often the same way halts its lane */
+#define PAY_REDO_MAX 5     /* the same slice redone so often: halve it */
+#define PAY_POISON_AFTER 3 /* a single record that failed so often the same way halts its lane */
 
 /* Exponential backoff with full jitter: uniform in [base, base * 2^attempt], at most cap. `random` is any 32 random bits. */
 int64_t pay_backoff_ms(uint32_t attempt, int64_t base_ms, int64_t cap_ms, uint32_t random);
 
 struct pay_retry {
-    uint32_t limit;                 /* records a slice may hold now */
-    uint32_t failures;              /* of this slice in a row */
-    enum pay_move move;             /* of the last failure, and its code: "the same way" */
+    uint32_t limit;     /* records a slice may hold now */
+    uint32_t failures;  /* of this slice in a row */
+    enum pay_move move; /* of the last failure, and its code: "the same way" */
     char code[32];
 };
 

@@ -11,7 +11,7 @@
 #define REPLICAS_WANTED 3
 #define IN_SYNC_WANTED 2
 #define PAY_KAFKA_RETENTION_MS "2592000000" /* 30 days, for new topics */
-#define RETENTION_MS_WANTED 86400000LL /* a day: below this an ordinary outage loses requests */
+#define RETENTION_MS_WANTED 86400000LL      /* a day: below this an ordinary outage loses requests */
 
 #define FIX_SETTING                                                                                                    \
     "kafka-configs.sh --bootstrap-server ... --alter --entity-type topics --entity-name %s --add-config %s"

@@ -23,8 +23,8 @@ PRODUCE, METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER = 0, 3, 10, 60
 class Rule:
     """What happens to the next `times` Produce requests of clients whose id begins with `client`, and whose number (1, 2, ...) is `when`."""
 
-    def __init__(self, action, error, client, times, when=None):
-        self.action, self.error, self.client, self.times, self.when = action, error, client, times, when
+    def __init__(self, action, error, client, times, when=None, late_s=0):
+        self.action, self.error, self.client, self.times, self.when, self.late_s = action, error, client, times, when, late_s
         self.used = 0
         self.begun = threading.Event()      # the first such request came
         self.released = threading.Event()   # HOLD: it may go on
@@ -53,9 +53,9 @@ class KafkaProxy:
 
     # --- what tests ask for ---
 
-    def refuse(self, error, client="", times=1):
-        """Answered with `error`, never given to the broker."""
-        return self.add(Rule("refuse", error, client, times))
+    def refuse(self, error, client="", times=1, late_s=0):
+        """Answered with `error`, never given to the broker. late_s: so much later, and what was sent meanwhile reaches the broker."""
+        return self.add(Rule("refuse", error, client, times, late_s=late_s))
 
     def lie(self, error, client="", times=1, when=None):
         """Given to the broker, which appends; then answered with `error`."""
@@ -118,12 +118,20 @@ class KafkaProxy:
         return None
 
 
+class Due:
+    """An answer that the client waits for: the broker's, to a request of this kind, or one of our own in its place."""
+
+    def __init__(self, api, own, from_broker):
+        self.api, self.own, self.from_broker = api, own, from_broker
+        self.frame = None                   # set when it may go
+
+
 class Connection:
     def __init__(self, proxy, client, broker):
         self.proxy, self.client, self.broker = proxy, client, broker
         self.lock = threading.Lock()
         self.silent = False                 # nothing reaches the client any more
-        self.due = deque()                  # answers that the client waits for: [api or None, our own answer or None]
+        self.due = deque()                  # in the order of the requests, and so they are answered
 
     def run(self):
         for pump in (self.requests, self.answers):
@@ -155,31 +163,41 @@ class Connection:
                     self.silent = True
                 else:
                     own = produce_answer(version, correlation, produced_partitions(version, frame[10 + max(length, 0):]), rule.error)
-            forward = not rule or rule.action != "refuse"
+            due = Due(api, own, from_broker=not rule or rule.action != "refuse")
             with self.lock:
-                self.due.append([api if forward else None, own])
-                self.flush_own()
-            if forward:
+                self.due.append(due)
+            if due.from_broker:
                 self.broker.sendall(struct.pack(">i", len(frame)) + frame)
+            elif rule.late_s:
+                threading.Timer(rule.late_s, self.guarded_answer, args=(due, own)).start()
+            else:
+                self.answer(due, own)
 
     def answers(self):
         while True:
             frame = read_frame(self.broker)
             with self.lock:
-                api, own = self.due.popleft()
-                if own is not None:
-                    frame = own
-                elif api in (METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER):
-                    frame = frame.replace(self.proxy.broker_says, self.proxy.proxy_says)
+                due = next(d for d in self.due if d.from_broker and d.frame is None)
+            if due.own is not None:
+                frame = due.own
+            elif due.api in (METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER):
+                frame = frame.replace(self.proxy.broker_says, self.proxy.proxy_says)
+            self.answer(due, frame)
+
+    def answer(self, due, frame):
+        """This one may go now; and so may all behind it that waited for it."""
+        with self.lock:
+            due.frame = frame
+            while self.due and self.due[0].frame is not None:
+                frame = self.due.popleft().frame
                 if not self.silent:
                     self.client.sendall(struct.pack(">i", len(frame)) + frame)
-                self.flush_own()
 
-    def flush_own(self):
-        """Answers that needn't wait for the broker, as far as it is their turn."""
-        while self.due and self.due[0][0] is None:
-            frame = self.due.popleft()[1]
-            self.client.sendall(struct.pack(">i", len(frame)) + frame)
+    def guarded_answer(self, due, frame):
+        try:
+            self.answer(due, frame)
+        except OSError:
+            pass                            # the client is gone
 
 
 # --- the Produce request and its answer, versions 3 to 12; from 9 on with compact forms and tagged fields ---

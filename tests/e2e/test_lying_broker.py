@@ -33,8 +33,9 @@ def replied_up_to_the_end(ledger):
 def test_a_refused_first_request_of_each_reply_producer_leaves_no_hole_in_the_reply_log(new_ledger, proxy, error):
     ledger = new_ledger(workers=(), accounts=ACCOUNTS)
     ledger.append(ledger.workload(4000, ACCOUNTS))
-    refused = proxy.refuse(error, REPLIES, times=2)         # four lanes are two producers
-    # Small batches: more requests of the same partition are due while the first one is refused.
+    # Four lanes are two producers. Small batches, and a refusal that takes its time: a producer with more than one request in
+    # flight would send the next ones of the same partition meanwhile, the broker would take them, and the first would be missing.
+    refused = proxy.refuse(error, REPLIES, times=2, late_s=0.3)
     ledger.start(**behind(proxy), PAYBUF_WORKER_BATCH_RECORDS_MAX="100")
     ledger.wait_at_rest()
     assert refused.used == 2
@@ -202,7 +203,7 @@ def accepted_file(ledger, told):
 @pytest.mark.parametrize("error", [NOT_ENOUGH_REPLICAS, NOT_LEADER], ids=["not_enough_replicas", "not_leader"])
 def test_no_client_is_told_202_for_what_a_refused_first_request_lost(new_ledger, proxy, error):
     ledger = new_ledger(accounts=ACCOUNTS)
-    refused = proxy.refuse(error, INTAKE, times=4)
+    refused = proxy.refuse(error, INTAKE, times=4, late_s=0.3)     # several requests are in flight here: the next ones are taken
     ledger.start("producer", **behind(proxy))
     told = post_many(ledger, 400)
     assert refused.used == 4

@@ -364,7 +364,8 @@ static void test_a_deadlock_means_redo(void **state) {
     assert_string_equal("40P01", s->error.code);
     int other_backend = pay_pg_backend_pid(other);
     pay_pg_close(other);
-    until(watcher, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %d)", other_backend);   /* it still holds `b` */
+    until(watcher, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %d)",
+          other_backend); /* it still holds `b` */
     assert_commits(s);
     pay_pg_close(holder);
     session_close(s);
