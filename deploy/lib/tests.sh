@@ -2,7 +2,7 @@
 # tests.sh - the rungs of tests, in order, on one or more presets, and a table of how each went.
 
 test_rungs=(unit scenario mock pg e2e)
-declare -A rung_limit_s=([unit]=60 [scenario]=240 [mock]=240 [pg]=240 [e2e]=900)
+declare -A rung_limit_s=([unit]=120 [scenario]=600 [mock]=300 [pg]=300 [e2e]=1500)
 test_failed=
 test_rows=()
 
