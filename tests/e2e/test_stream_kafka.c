@@ -137,18 +137,20 @@ static void a_topic_as_kafka_makes_it_by_default_is_refused_by_name(void **state
     do {
         assert_int_equal(pay_kafka_check_all(admin, &names, 5000, &card, &error), PAY_OK);
     } while (!card.reply.exists && pay_clock_ms() < until);
-    assert_true(pay_kafka_check_failures(&card, &error) >= 5);
+    assert_int_equal(pay_kafka_check_failures(&card, &error), 4);
     assert_int_equal(error.move, PAY_REFUSE);
+    /* The size is a warning: Kafka's default is 12 bytes over and harms nobody (docs/decisions/015). */
     static const char *const wrong[] = {"message.timestamp.type", "cleanup.policy", "retention.bytes", "partitions",
                                         "max.message.bytes"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        bool mere_warning = strcmp(wrong[i], "max.message.bytes") == 0;
         bool found = false;
         for (uint32_t j = 0; j < card.count; j++) {
             const struct pay_kafka_check *check = &card.checks[j];
             if (strncmp(check->name, plain, strlen(plain)) != 0 || check->name[strlen(plain)] != ' ' || check->ok)
                 continue;
             found = found || (strcmp(check->name + strlen(plain) + 1, wrong[i]) == 0 && check->fix[0] != '\0' &&
-                              !check->warning);
+                              check->warning == mere_warning);
         }
         if (!found) fail_msg("%s wasn't found at fault", wrong[i]);
     }
