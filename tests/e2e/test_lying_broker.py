@@ -30,15 +30,20 @@ def replied_up_to_the_end(ledger):
 # --- the worker ---
 
 @pytest.mark.parametrize("error", [NOT_ENOUGH_REPLICAS, NOT_LEADER], ids=["not_enough_replicas", "not_leader"])
-def test_a_refused_first_request_of_each_reply_producer_leaves_no_hole_in_the_reply_log(new_ledger, proxy, error):
-    ledger = new_ledger(workers=(), accounts=ACCOUNTS)
-    ledger.append(ledger.workload(4000, ACCOUNTS))
-    # Four lanes are two producers. Small batches, and a refusal that takes its time: a producer with more than one request in
-    # flight would send the next ones of the same partition meanwhile, the broker would take them, and the first would be missing.
-    refused = proxy.refuse(error, REPLIES, times=2, late_s=0.3)
-    ledger.start(**behind(proxy), PAYBUF_WORKER_BATCH_RECORDS_MAX="100")
+def test_a_refused_first_request_leaves_no_hole_in_the_reply_log(new_ledger, proxy, error):
+    ledger = new_ledger(workers=(), accounts=ACCOUNTS, partitions=2)
+    ledger.start(**behind(proxy))
+    ledger.append(ledger.workload(5, ACCOUNTS, prefix="warm"), partition=1)
     ledger.wait_at_rest()
-    assert refused.used == 2
+    # One reply a request, and a refusal that takes its time: with more than one request in flight the broker, which knows nothing of
+    # this producer in partition 0 yet, would take the next ones, and librdkafka would call the first delivered (offset -1001).
+    # (Tried: with max.in.flight=5 the worker notices the lie and answers again, but readers saw a gap, and this fails.)
+    refused = proxy.refuse(error, REPLIES, late_s=0.4)
+    for request in ledger.workload(15, ACCOUNTS):
+        ledger.append([request], partition=0)
+        time.sleep(0.02)
+    ledger.wait_at_rest()
+    assert refused.used == 1
     assert replied_up_to_the_end(ledger)
     ledger.check()
 
@@ -170,8 +175,8 @@ def test_refused_dead_letters_are_sent_again_and_their_lane_goes_on(new_ledger, 
 
 # --- the intake ---
 
-def post_many(ledger, count, threads=16, prefix="p"):
-    """[(order_id, status, document)] of payments posted by several threads at once."""
+def post_many(ledger, count, threads=16, prefix="p", stagger_s=0.0):
+    """[(order_id, status, document)] of payments posted by several threads at once; stagger_s: that begin so far apart."""
     told, lock, numbers = [], threading.Lock(), iter(range(count))
 
     def run():
@@ -188,6 +193,7 @@ def post_many(ledger, count, threads=16, prefix="p"):
     pool = [threading.Thread(target=run) for _ in range(threads)]
     for thread in pool:
         thread.start()
+        time.sleep(stagger_s)
     for thread in pool:
         thread.join(120)
     assert len(told) == count
@@ -205,7 +211,7 @@ def test_no_client_is_told_202_for_what_a_refused_first_request_lost(new_ledger,
     ledger = new_ledger(accounts=ACCOUNTS)
     refused = proxy.refuse(error, INTAKE, times=4, late_s=0.3)     # several requests are in flight here: the next ones are taken
     ledger.start("producer", **behind(proxy))
-    told = post_many(ledger, 400)
+    told = post_many(ledger, 200, stagger_s=0.02)
     assert refused.used == 4
     statuses = {status for _, status, _ in told}
     assert statuses <= {202, 503, 504} and 202 in statuses, statuses

@@ -12,16 +12,11 @@ EUR = {"currency": "EUR"}
 
 
 @pytest.fixture(scope="module")
-def ledger(servers):
-    return servers.new_ledger("records", workers=("worker-1",), accounts=["alice", "bob"] + [f"a-{i}" for i in range(20)])
-
-
-@pytest.fixture(autouse=True)
-def proven(request):
-    """Every test here leaves a whole history behind."""
-    yield
-    if "ledger" in request.fixturenames and not getattr(request.session, "some_test_failed", False):
-        ledger = request.getfixturevalue("ledger")
+def ledger(request, servers):
+    """Every test here leaves a whole history behind: the proof comes when the last one is done."""
+    ledger = servers.new_ledger("records", workers=("worker-1",), accounts=["alice", "bob"] + [f"a-{i}" for i in range(20)])
+    yield ledger
+    if not getattr(request.session, "some_test_failed", False):
         ledger.wait_at_rest(60)
         ledger.check()
 
