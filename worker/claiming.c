@@ -46,19 +46,6 @@ static enum pay_move lock_row(struct pay_worker *w, struct pay_lane *lane, struc
     return PAY_AGAIN;
 }
 
-static void fold_reply(void *argument, const struct pay_reply_mark *mark) { pay_claim_reply(argument, mark); }
-
-/* Step 2: R by reading the reply partition to the high watermark taken at the start. */
-static enum pay_move read_reply_log(struct pay_worker *w, struct pay_claim *claim, struct pay_claim_view *view,
-                                    struct pay_error *error) {
-    int32_t partition = claim->row.partition;
-    enum pay_move move =
-        w->stream->ops->reply_bounds(w->stream, partition, &view->reply_start, &view->reply_end, error);
-    int64_t from = pay_claim_scan_from(claim, view->reply_start);
-    if (move != PAY_OK || from >= view->reply_end) return move;
-    return w->stream->ops->read_replies(w->stream, partition, from, view->reply_end, fold_reply, claim, error);
-}
-
 /* Step 3: L, E and the record at the anchor. Retention may pass the anchor between the two looks, so a missing one is looked at twice. */
 static enum pay_move look_at_requests(struct pay_worker *w, int32_t partition, const struct pay_anchor *anchor,
                                       struct pay_claim_view *view, struct pay_error *error) {
@@ -144,9 +131,9 @@ static bool obey(struct pay_worker *w, struct pay_lane *lane, const struct pay_l
 }
 
 static enum pay_move open_slot(struct pay_worker *w, uint32_t slot, struct pay_error *error) {
-    if (w->slots[slot].open) return PAY_OK;
+    if (w->slot_open[slot]) return PAY_OK;
     enum pay_move move = w->stream->ops->open_publisher(w->stream, slot, error);
-    w->slots[slot].open = move == PAY_OK;
+    w->slot_open[slot] = move == PAY_OK;
     return move;
 }
 
@@ -159,7 +146,8 @@ static void claim_lane(struct pay_worker *w, struct pay_lane *lane) {
     w->counters.claims++;
     enum pay_move move = lock_row(w, lane, &row, &error);
     if (move == PAY_OK) pay_claim_begin(&claim, &row);
-    if (move == PAY_OK) move = read_reply_log(w, &claim, &view, &error);
+    if (move == PAY_OK)
+        move = worker_read_reply_log(w, &claim, &view.reply_start, &view.reply_end, &error); /* step 2 */
     if (move == PAY_OK) move = look_at_requests(w, lane->partition, &row.anchor, &view, &error);
     if (move != PAY_OK) {
         claim_later(w, lane, move, &error);

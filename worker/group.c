@@ -18,14 +18,6 @@ static void assigned(struct pay_worker *w, const struct pay_stream_event *event)
     worker_log(w, PAY_WORKER_INFO, "the group gave me %u partition(s)", event->partition_count);
 }
 
-static void stop_fetching(struct pay_worker *w) {
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        if (!w->lanes[i].fetching) continue;
-        w->stream->ops->stop_fetch(w->stream, w->lanes[i].partition);
-        w->lanes[i].fetching = false;
-    }
-}
-
 /* Everything of every lane is forgotten; what was settled is in the rows, what wasn't is in the log. */
 static void drop_lanes(struct pay_worker *w) {
     if (w->settle_in_flight) {
@@ -33,12 +25,8 @@ static void drop_lanes(struct pay_worker *w) {
         w->settle_in_flight = false;
         if (w->settle_written) w->connected = w->agreed = false; /* abandoning dropped the connection */
     }
-    stop_fetching(w);
-    for (uint32_t i = 0; i < PAY_PUBLISHERS_MAX; i++) {
-        if (!w->slots[i].open) continue;
-        w->stream->ops->close_publisher(w->stream, i);
-        w->slots[i].open = false;
-    }
+    worker_stop_all_fetches(w);
+    worker_close_all_slots(w);
     for (uint32_t i = 0; i < w->lane_count; i++) {
         if (w->lanes[i].state == PAY_LANE_UNASSIGNED) continue;
         w->session_of[i]++;
@@ -70,7 +58,7 @@ void worker_observe_group(struct pay_worker *w) {
         case PAY_STREAM_NOTHING: break;
         case PAY_STREAM_ASSIGNED: assigned(w, &event); break;
         case PAY_STREAM_REVOKED:
-            stop_fetching(w);
+            worker_stop_all_fetches(w);
             w->revoking = true;
             w->revoke_deadline_ms = w->now_ms + PAY_REVOKE_FLUSH_MS;
             break;

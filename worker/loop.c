@@ -59,11 +59,7 @@ bool pay_worker_wants_records(const struct pay_worker *w) { return w->wants_reco
 void pay_worker_drain(struct pay_worker *w) {
     if (w->draining) return;
     w->draining = true;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (w->lanes[i].fetching) {
-            w->stream->ops->stop_fetch(w->stream, w->lanes[i].partition);
-            w->lanes[i].fetching = false;
-        }
+    worker_stop_all_fetches(w);
 }
 
 bool pay_worker_drained(const struct pay_worker *w) { return w->draining && worker_quiet(w); }

@@ -73,8 +73,7 @@ static enum pay_move send_reply(struct pay_worker *w, struct pay_lane *lane, con
 static void block(struct pay_worker *w, struct pay_lane *lane) {
     w->stuck[lane->partition] = true;
     if (lane->blocked_since_ms == 0) lane->blocked_since_ms = w->now_ms;
-    if (lane->fetching) w->stream->ops->stop_fetch(w->stream, lane->partition);
-    lane->fetching = false;
+    worker_stop_fetch(w, lane);
     if (w->now_ms - lane->blocked_since_ms > BLOCKED_TOO_LONG_MS)
         worker_end_lane(w, lane, w->now_ms, "its next reply couldn't be sent for too long");
 }
@@ -202,7 +201,7 @@ void worker_acknowledge(struct pay_worker *w) {
         w->busy = true;
         if (report.publisher == PAY_DEAD_LETTER_SLOT)
             dead_letter_report(w, &report);
-        else if (report.publisher < PAY_PUBLISHERS_MAX && w->slots[report.publisher].open)
+        else if (report.publisher < PAY_PUBLISHERS_MAX && w->slot_open[report.publisher])
             reply_report(w, &report);
     }
 }

@@ -65,10 +65,7 @@ static void receive_record(struct pay_worker *w, const struct pay_log_record *ra
     case PAY_RECEIVE_ANSWER: take(w, lane, raw, true); break;
     case PAY_RECEIVE_SETTLE: take(w, lane, raw, false); break;
     }
-    if (lane->state == PAY_LANE_OPEN && !pay_lane_has_room(lane)) {
-        w->stream->ops->stop_fetch(w->stream, lane->partition);
-        lane->fetching = false;
-    }
+    if (lane->state == PAY_LANE_OPEN && !pay_lane_has_room(lane)) worker_stop_fetch(w, lane);
 }
 
 static void receive_end(struct pay_worker *w, const struct pay_log_record *end) {

@@ -10,14 +10,18 @@
 #define CLAIM_BACKOFF_MAX_MS 5000
 
 static void close_slot(struct pay_worker *w, uint32_t slot) {
-    if (!w->slots[slot].open) return;
+    if (!w->slot_open[slot]) return;
     w->stream->ops->close_publisher(w->stream, slot);
-    w->slots[slot].open = false;
+    w->slot_open[slot] = false;
+}
+
+void worker_close_all_slots(struct pay_worker *w) {
+    for (uint32_t i = 0; i < PAY_PUBLISHERS_MAX; i++) close_slot(w, i);
 }
 
 /* One lane's part of the end of a session. Its records on their way are skipped from now on (worker_current). */
 static void end_lane(struct pay_worker *w, struct pay_lane *lane, int64_t claim_at_ms) {
-    if (lane->fetching) w->stream->ops->stop_fetch(w->stream, lane->partition);
+    worker_stop_fetch(w, lane);
     w->session_of[lane->partition]++;
     pay_lane_claim_again(lane, claim_at_ms);
 }
@@ -63,6 +67,11 @@ void worker_halt_lane(struct pay_worker *w, struct pay_lane *lane, enum pay_halt
     if (was_open) end_open_lanes(w, w->slot_of[lane->partition]);
 }
 
+static void connect_later(struct pay_worker *w) {
+    w->connect_at_ms =
+        w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
+}
+
 void worker_end_session(struct pay_worker *w, const struct pay_error *why) {
     if (w->settle_in_flight) w->ledger->ops->settle_abandon(w->ledger);
     w->settle_in_flight = w->connected = w->agreed = w->comparing = false;
@@ -71,11 +80,9 @@ void worker_end_session(struct pay_worker *w, const struct pay_error *why) {
                why->code[0] ? ": " : "", why->text);
     for (uint32_t i = 0; i < w->lane_count; i++)
         if (w->lanes[i].state == PAY_LANE_OPEN) end_lane(w, &w->lanes[i], w->now_ms);
-    for (uint32_t i = 0; i < PAY_PUBLISHERS_MAX; i++) close_slot(w, i);
+    worker_close_all_slots(w);
     worker_drop_works(w);
-    w->connect_at_ms =
-        w->now_ms + pay_backoff_ms(w->connect_attempts, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
-    w->connect_attempts++;
+    connect_later(w);
     w->busy = true;
 }
 
@@ -92,7 +99,17 @@ void worker_halt_ledger(struct pay_worker *w, enum pay_halt reason, const char *
     worker_end_session(w, &error);
 }
 
-static void scan_reply(void *argument, const struct pay_reply_mark *mark) { pay_claim_reply(argument, mark); }
+static void fold_reply(void *argument, const struct pay_reply_mark *mark) { pay_claim_reply(argument, mark); }
+
+enum pay_move worker_read_reply_log(struct pay_worker *w, struct pay_claim *claim, int64_t *ret_start, int64_t *ret_end,
+                                    struct pay_error *error) {
+    int32_t partition = claim->row.partition;
+    enum pay_move move = w->stream->ops->reply_bounds(w->stream, partition, ret_start, ret_end, error);
+    if (move != PAY_OK) return move;
+    int64_t from = pay_claim_scan_from(claim, *ret_start);
+    if (from >= *ret_end) return PAY_OK;
+    return w->stream->ops->read_replies(w->stream, partition, from, *ret_end, fold_reply, claim, error);
+}
 
 /* Is a reply in the log for something that this database hasn't settled? Reply log first, then P; no lock is held. */
 static enum pay_move compare_with_logs(struct pay_worker *w, bool *ret_rolled_back, int32_t *ret_partition,
@@ -103,14 +120,9 @@ static enum pay_move compare_with_logs(struct pay_worker *w, bool *ret_rolled_ba
     enum pay_move move = w->ledger->ops->read_rows(w->ledger, before, PAY_LANES_MAX, &count, error);
     for (uint32_t i = 0; move == PAY_OK && i < count; i++) {
         int64_t start, end;
-        move = w->stream->ops->reply_bounds(w->stream, before[i].partition, &start, &end, error);
-        if (move != PAY_OK) break;
         before[i].next_offset = INT64_MAX; /* judged below, by the P that is read afterwards */
         pay_claim_begin(&claims[i], &before[i]);
-        int64_t from = pay_claim_scan_from(&claims[i], start);
-        if (from < end)
-            move =
-                w->stream->ops->read_replies(w->stream, before[i].partition, from, end, scan_reply, &claims[i], error);
+        move = worker_read_reply_log(w, &claims[i], &start, &end, error);
     }
     if (move == PAY_OK) move = w->ledger->ops->read_rows(w->ledger, after, PAY_LANES_MAX, &count_after, error);
     if (move != PAY_OK) return move;
@@ -202,8 +214,7 @@ static void open_stream(struct pay_worker *w) {
     }
     if (w->connect_attempts % 8 == 0) worker_log(w, PAY_WORKER_ERROR, "Kafka: %s; keeps trying", error.text);
     refuse(w, move, &error);
-    w->connect_at_ms =
-        w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS, CONNECT_BACKOFF_MAX_MS, worker_random(w));
+    connect_later(w);
 }
 
 /* An idle connection's end wakes the loop and nobody else reads it: ten looks a second, between settles. */
@@ -227,8 +238,7 @@ void worker_connect(struct pay_worker *w) {
             if (w->connect_attempts % 8 == 0)
                 worker_log(w, PAY_WORKER_ERROR, "PostgreSQL: %s; keeps trying", error.text);
             refuse(w, move, &error);
-            w->connect_at_ms = w->now_ms + pay_backoff_ms(w->connect_attempts++, CONNECT_BACKOFF_MS,
-                                                          CONNECT_BACKOFF_MAX_MS, worker_random(w));
+            connect_later(w);
             return;
         }
         w->connected = true;

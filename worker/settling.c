@@ -185,8 +185,15 @@ static void look_up(struct pay_worker *w, struct work *work) {
     }
 }
 
-static void begin(struct pay_worker *w, struct work *work) {
+/* `batch` NULL: fences only. */
+static void start_settle(struct pay_worker *w, struct pay_batch *batch) {
     struct pay_error error = {0};
+    w->settle_in_flight = true;
+    w->settle_written = false;
+    if (w->ledger->ops->settle_begin(w->ledger, batch, w->fences, w->fence_count, &error) != PAY_OK) failed(w, &error);
+}
+
+static void begin(struct pay_worker *w, struct work *work) {
     if (!anchors_verified(w, work) || w->settling != work) return; /* the broker must wait, or the session ended */
     drop_strangers(w, work);
     pay_batch_prepare(&work->batch);
@@ -199,10 +206,7 @@ static void begin(struct pay_worker *w, struct work *work) {
         pay_retry_succeeded(&w->retry, w->options.batch_records_max);
         return;
     }
-    w->settle_in_flight = true;
-    w->settle_written = false;
-    if (w->ledger->ops->settle_begin(w->ledger, &work->batch, w->fences, w->fence_count, &error) != PAY_OK)
-        failed(w, &error);
+    start_settle(w, &work->batch);
 }
 
 /* Chooses what to settle next; true when there is a slice at work. */
@@ -225,7 +229,6 @@ static bool choose_slice(struct pay_worker *w) {
 
 /* Nothing to settle: write what moved since the last settle (fences only), and look at anchors of lanes that were idle for long. */
 static void rest(struct pay_worker *w) {
-    struct pay_error error = {0};
     if (!rest_interval_passed(w)) return;
     for (uint32_t i = 0; i < w->lane_count; i++) {
         struct pay_lane *lane = &w->lanes[i];
@@ -236,9 +239,7 @@ static void rest(struct pay_worker *w) {
         }
     }
     if (!w->agreed || !collect_fences(w, NULL)) return;
-    w->settle_in_flight = true;
-    w->settle_written = false;
-    if (w->ledger->ops->settle_begin(w->ledger, NULL, w->fences, w->fence_count, &error) != PAY_OK) failed(w, &error);
+    start_settle(w, NULL);
 }
 
 /* --- in flight --- */

@@ -29,10 +29,6 @@ struct work {
     char arena[ARENA_BYTES]; /* metadata and traceparents */
 };
 
-struct slot {
-    bool open;
-};
-
 struct pay_worker {
     struct pay_worker_options options;
     struct pay_ledger *ledger;
@@ -64,8 +60,8 @@ struct pay_worker {
     struct pay_lane lanes[PAY_LANES_MAX];
     uint32_t session_of[PAY_LANES_MAX];
     uint32_t slot_of[PAY_LANES_MAX];
-    bool stuck[PAY_LANES_MAX]; /* in this pass: its next reply can't go out yet */
-    struct slot slots[PAY_PUBLISHERS_MAX];
+    bool stuck[PAY_LANES_MAX];          /* in this pass: its next reply can't go out yet */
+    bool slot_open[PAY_PUBLISHERS_MAX]; /* the reply producers */
 
     int64_t trouble_told_ms;
     bool revoking; /* the group waits for confirm_revoked */
@@ -99,6 +95,10 @@ void worker_finish_revoke(struct pay_worker *w);
 
 /* session.c: connection, agreement, and how sessions end */
 void worker_connect(struct pay_worker *w);
+void worker_close_all_slots(struct pay_worker *w);
+/* Folds the reply partition, up to the high watermark taken at the start, into a claim: R by reading, not by peeking. */
+enum pay_move worker_read_reply_log(struct pay_worker *w, struct pay_claim *claim, int64_t *ret_start, int64_t *ret_end,
+                                    struct pay_error *error);
 void worker_end_session(struct pay_worker *w, const struct pay_error *why); /* of all lanes: reconnect */
 void worker_end_slot(struct pay_worker *w, uint32_t slot, const char *why); /* of the lanes of one producer */
 void worker_end_lane(struct pay_worker *w, struct pay_lane *lane, int64_t claim_at_ms,
@@ -125,6 +125,8 @@ void worker_acknowledge(struct pay_worker *w);
 void worker_send_dead_letter(struct pay_worker *w, const struct pay_log_record *raw, const struct pay_record *record);
 
 /* works.c: what every step uses */
+void worker_stop_fetch(struct pay_worker *w, struct pay_lane *lane);
+void worker_stop_all_fetches(struct pay_worker *w);
 uint32_t worker_random(struct pay_worker *w);
 void worker_log(struct pay_worker *w, enum pay_worker_log level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

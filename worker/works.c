@@ -29,6 +29,16 @@ void worker_drop_works(struct pay_worker *w) {
     w->slice_chosen = false;
 }
 
+void worker_stop_fetch(struct pay_worker *w, struct pay_lane *lane) {
+    if (!lane->fetching) return;
+    w->stream->ops->stop_fetch(w->stream, lane->partition);
+    lane->fetching = false;
+}
+
+void worker_stop_all_fetches(struct pay_worker *w) {
+    for (uint32_t i = 0; i < w->lane_count; i++) worker_stop_fetch(w, &w->lanes[i]);
+}
+
 bool worker_current(const struct pay_worker *w, const struct work *work, uint32_t record) {
     int32_t partition = work->batch.records[record].position.partition;
     return w->lanes[partition].state == PAY_LANE_OPEN && w->session_of[partition] == work->session[record];
