@@ -57,6 +57,9 @@ static void take(struct pay_worker *w, struct pay_lane *lane, const struct pay_l
 static void receive_record(struct pay_worker *w, const struct pay_log_record *raw) {
     struct pay_lane *lane = worker_lane(w, raw->partition);
     if (lane == NULL || lane->state != PAY_LANE_OPEN || !lane->fetching) return; /* of a fetch that was stopped */
+    /* A topic that is made again while nothing is sent goes on at the old offset, often without an error event. */
+    if (w->now_ms - lane->heard_ms >= PAY_LANE_SILENCE_MS) lane->verify_anchor = true;
+    lane->heard_ms = w->now_ms;
     switch (pay_lane_receive(lane, raw->offset)) {
     case PAY_RECEIVE_DROP: return;
     case PAY_RECEIVE_NOT_ANCHOR:

@@ -70,6 +70,7 @@ void pay_lane_open(struct pay_lane *lane, const struct pay_claim *claim, const s
         .reply_position = claim->reply_position,
         .last_ack_offset = -1,
         .anchor_seen_ms = now_ms,
+        .heard_ms = now_ms,
     };
     memcpy(lane->owner, row->owner, sizeof lane->owner);
     hold_invariants(lane);

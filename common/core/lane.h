@@ -52,6 +52,7 @@ struct pay_lane {
     bool fetching;                 /* the stream delivers it */
     bool verify_anchor;            /* read the anchor again before the next settle */
     int64_t anchor_seen_ms;        /* when it was last verified */
+    int64_t heard_ms;              /* when the last record was delivered, or the claim */
 };
 
 void pay_lane_init(struct pay_lane *lane, int32_t partition);

@@ -137,6 +137,22 @@ static void a_topic_made_anew_during_a_pause_settles_nothing_of_it(void **state)
     end(rig);
 }
 
+static void a_longer_topic_made_anew_under_an_idle_worker_settles_nothing_of_it(void **state) {
+    (void)state;
+    struct rig *rig = begin("", 1);
+    rig_start_worker(rig);
+    workload_many(rig, 0, "a", 3);
+    assert_true(rig_run(rig, rig_all_answered, 5000));
+    rig_run_for(rig, 2500);
+    rig->history.tampered = true;
+    fake_broker_recreate(&rig->broker, TOPIC_REQUESTS);
+    workload_many(rig, 0, "other", 6);
+    rig_run_for(rig, 10000);
+    assert_int_equal(halted(rig, 0), PAY_HALT_LOG_REPLACED);
+    assert_int_equal(rig->database.tables.payment_count, 3);
+    end(rig);
+}
+
 static void a_shorter_topic_made_anew_under_a_running_worker_halts_its_lane(void **state) {
     (void)state;
     struct rig *rig = begin("", 1);
@@ -473,6 +489,7 @@ int main(void) {
         cmocka_unit_test(other_records_at_the_anchor_halt_their_lane),
         cmocka_unit_test(a_topic_made_anew_under_a_running_worker_halts_its_lanes_within_a_minute),
         cmocka_unit_test(a_topic_made_anew_during_a_pause_settles_nothing_of_it),
+        cmocka_unit_test(a_longer_topic_made_anew_under_an_idle_worker_settles_nothing_of_it),
         cmocka_unit_test(a_shorter_topic_made_anew_under_a_running_worker_halts_its_lane),
         cmocka_unit_test(requests_that_retention_ate_before_they_were_settled_halt_their_lane),
         cmocka_unit_test(requests_that_retention_ate_after_they_were_answered_are_not_missed),
