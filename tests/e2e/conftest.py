@@ -3,6 +3,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,13 @@ def new_run_dir(name):
     return Path(tempfile.mkdtemp(prefix=f"e2e-{name}-", dir=base))
 
 
-@pytest.fixture
-def make_stack(request):
-    """make_stack(partitions=4) -> a Stack that isn't up yet; it is wiped at the end of the test."""
-    made = []
-
-    def make(**options):
-        stack = Stack(new_run_dir(request.node.name[:40]), **options)
-        made.append(stack)
-        return stack
-
-    yield make
-    for stack in made:
+@contextmanager
+def own_stack(request, name, **options):
+    """A Stack with servers of its own, not up yet; wiped at the end."""
+    stack = Stack(new_run_dir(name), **options)
+    try:
+        yield stack
+    finally:
         keep_logs(request, stack)
         stack.down()
         shutil.rmtree(stack.run_dir, ignore_errors=True)
@@ -41,21 +37,23 @@ def make_stack(request):
 
 @pytest.fixture(scope="module")
 def servers(request):
-    """Kafka and PostgreSQL; each test takes a ledger of its own on them. Those of ./dev test where it runs us, else a pair for the module."""
+    """Kafka and PostgreSQL; each test takes a ledger of its own on them. Those of ./dev test where it runs us, which other files use
+    at the same time; else, and for a module that says BREAKS_SERVERS, a pair for the module."""
     given = os.environ.get("PAYBUF_TEST_RUN_DIR")
-    shared = given is not None and (Path(given) / "env").exists()
-    stack = Stack(given if shared else new_run_dir(request.module.__name__))
+    shared = given is not None and (Path(given) / "env").exists() and not getattr(request.module, "BREAKS_SERVERS", False)
+    if not shared:
+        with own_stack(request, request.module.__name__) as stack:
+            stack.up_servers()
+            yield stack
+        return
+    stack = Stack(given)
     try:
         stack.up_servers()                  # also where a failed test left one of them dead
         yield stack
     finally:
         keep_logs(request, stack)
-        if shared:
-            for ledger in stack.ledgers:
-                ledger.drop()
-        else:
-            stack.down()
-            shutil.rmtree(stack.run_dir, ignore_errors=True)
+        for ledger in stack.ledgers:
+            ledger.drop()
 
 
 @pytest.fixture
@@ -70,20 +68,6 @@ def new_ledger(request, servers):
     yield make
     for ledger in made:
         ledger.kill_children()
-
-
-@pytest.fixture(scope="module")
-def module_stack(request):
-    """One stack for a module's tests that don't break servers: 4 partitions, intake, worker-1, accounts a-0 .. a-99."""
-    stack = Stack(new_run_dir(request.module.__name__))
-    try:
-        stack.up(workers=("worker-1",))
-        stack.open_accounts([f"a-{i}" for i in range(100)])
-        yield stack
-    finally:
-        keep_logs(request, stack)
-        stack.down()
-        shutil.rmtree(stack.run_dir, ignore_errors=True)
 
 
 def keep_logs(request, stack):

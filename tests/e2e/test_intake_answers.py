@@ -9,21 +9,15 @@ import urllib.request
 import pytest
 
 from raw_http import Connection, message
-from stack import REQUESTS, Stack
+from conftest import own_stack
+from stack import REQUESTS
 
 
 @pytest.fixture(scope="module")
 def intake(request):
-    from conftest import keep_logs, new_run_dir
-    import shutil
-    stack = Stack(new_run_dir("intake-answers"), partitions=12)
-    try:
+    with own_stack(request, "intake-answers", partitions=12) as stack:
         stack.up(workers=())
         yield stack
-    finally:
-        keep_logs(request, stack)
-        stack.down()
-        shutil.rmtree(stack.run_dir, ignore_errors=True)
 
 
 @pytest.fixture

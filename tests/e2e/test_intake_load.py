@@ -2,7 +2,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import threading
@@ -12,20 +11,15 @@ from pathlib import Path
 import pytest
 
 from raw_http import Connection
-from stack import REQUESTS, ROOT, Stack, wait_until
+from conftest import own_stack
+from stack import REQUESTS, ROOT, wait_until
 
 
 @pytest.fixture(scope="module")
 def intake(request):
-    from conftest import keep_logs, new_run_dir
-    stack = Stack(new_run_dir("intake-load"), partitions=12)
-    try:
+    with own_stack(request, "intake-load", partitions=12) as stack:
         stack.up(workers=())
         yield stack
-    finally:
-        keep_logs(request, stack)
-        stack.down()
-        shutil.rmtree(stack.run_dir, ignore_errors=True)
 
 
 def storm(stack, *arguments, timeout_s=120):

@@ -4,7 +4,6 @@ Each order is sent exactly once and never again, so that the log shows what beca
 """
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -18,23 +17,18 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from conftest import own_stack
 from kafka_proxy import NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND, NOT_LEADER, KafkaProxy
 from raw_http import Connection
-from stack import REQUESTS, ROOT, Stack, wait_until
+from stack import REQUESTS, ROOT, wait_until
 
 
 @pytest.fixture(scope="module", params=[1], ids=["one-partition"])
 def servers(request):
     """Kafka and the topics; each test starts the intake as it needs it."""
-    from conftest import keep_logs, new_run_dir
-    stack = Stack(new_run_dir("intake-outage"), partitions=request.param)
-    try:
+    with own_stack(request, "intake-outage", partitions=request.param) as stack:
         stack.up(workers=(), producer=False)
         yield stack
-    finally:
-        keep_logs(request, stack)
-        stack.down()
-        shutil.rmtree(stack.run_dir, ignore_errors=True)
 
 
 class Intake:

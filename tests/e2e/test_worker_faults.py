@@ -6,6 +6,7 @@ import time
 
 from stack import wait_until
 
+BREAKS_SERVERS = True                   # a pair of its own: see conftest.servers
 ACCOUNTS = [f"a-{i}" for i in range(50)]
 
 
