@@ -111,6 +111,14 @@ enum pay_move worker_read_reply_log(struct pay_worker *w, struct pay_claim *clai
     return w->stream->ops->read_replies(w->stream, partition, from, *ret_end, fold_reply, claim, error);
 }
 
+static bool same_lanes(const struct pay_lane_row *before, uint32_t count, const struct pay_lane_row *after,
+                       uint32_t count_after) {
+    for (uint32_t i = 0; i < count && i < count_after; i++)
+        if (before[i].partition != after[i].partition || before[i].log_generation != after[i].log_generation)
+            return false;
+    return count == count_after;
+}
+
 /* Is a reply in the log for something that this database hasn't settled? Reply log first, then P; no lock is held. */
 static enum pay_move compare_with_logs(struct pay_worker *w, bool *ret_rolled_back, int32_t *ret_partition,
                                        struct pay_error *error) {
@@ -126,8 +134,9 @@ static enum pay_move compare_with_logs(struct pay_worker *w, bool *ret_rolled_ba
     }
     if (move == PAY_OK) move = w->ledger->ops->read_rows(w->ledger, after, PAY_LANES_MAX, &count_after, error);
     if (move != PAY_OK) return move;
+    if (!same_lanes(before, count, after, count_after)) return PAY_AGAIN; /* a person raised a generation meanwhile */
     *ret_rolled_back = false;
-    for (uint32_t i = 0; i < count && i < count_after; i++)
+    for (uint32_t i = 0; i < count; i++)
         if (claims[i].answered_beyond || claims[i].largest_source_offset >= after[i].next_offset) {
             *ret_rolled_back = true;
             *ret_partition = after[i].partition;

@@ -432,6 +432,27 @@ static void an_unknown_incarnation_waits_ten_seconds_and_one_of_two_workers_adop
     end(rig);
 }
 
+static void a_generation_raised_during_the_comparison_does_not_halt_the_ledger(void **state) {
+    (void)state;
+    struct rig *rig = begin("w1.read_rows#1:freeze-after=3000", 1);
+    rig_start_worker(rig);
+    workload_many(rig, 0, "a", 3);
+    assert_true(rig_run(rig, rig_all_answered, 5000));
+    fake_database_stop(&rig->database); /* before the row knows of the replies: the comparison reads them */
+    fake_database_start(&rig->database);
+    rig_run_for(rig, 12000); /* it has read the rows and stands still */
+    rig->history.tampered = true;
+    fake_broker_recreate(&rig->broker, TOPIC_REQUESTS);
+    struct pay_lane_row *recovered = row(rig, 0); /* as a person does who accepts the loss of the request log */
+    recovered->log_generation = 2;
+    recovered->next_offset = recovered->replied_offset = 0;
+    recovered->anchor.present = false;
+    rig_run_for(rig, 30000);
+    assert_false(rig->database.tables.ledger.halted);
+    assert_true(rig->database.tables.ledger.incarnation_us == rig->database.server_started_us);
+    end(rig);
+}
+
 static void a_halted_ledger_goes_on_when_a_person_lifts_it(void **state) {
     (void)state;
     struct rig *rig = begin("", 1);
@@ -508,6 +529,7 @@ int main(void) {
         cmocka_unit_test(replies_beyond_p_halt_the_whole_ledger_also_without_a_restart),
         cmocka_unit_test(a_claim_overtaken_by_another_session_does_not_halt_the_ledger),
         cmocka_unit_test(an_unknown_incarnation_waits_ten_seconds_and_one_of_two_workers_adopts_it),
+        cmocka_unit_test(a_generation_raised_during_the_comparison_does_not_halt_the_ledger),
         cmocka_unit_test(a_halted_ledger_goes_on_when_a_person_lifts_it),
         cmocka_unit_test(a_failed_precondition_ends_the_worker_before_it_claims_anything),
         cmocka_unit_test(a_new_partition_gets_its_row_from_the_worker),
