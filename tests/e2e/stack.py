@@ -26,6 +26,7 @@ import psycopg2
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+import history
 import kafka_wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -345,9 +346,8 @@ class Stack:
         return {p: self.shared_consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20) for p in range(self.partitions)}
 
     def read(self, topic, isolation="read_uncommitted"):
-        os.environ["PAYBUF_KAFKA_BOOTSTRAP"] = self.bootstrap()
-        import check_history
-        return check_history.read_topic(topic, isolation)
+        """{partition: [message, ...]}"""
+        return history.read_topic(self.bootstrap(), topic, isolation)
 
     def answers(self, partition=None):
         """{(partition, offset): reply} as a reader with one integer per partition takes them; a gap fails."""
@@ -392,7 +392,7 @@ class Stack:
         if audit:
             done = self.cli("audit", check=False, timeout_s=300)
             assert done.returncode == 0 and "0 differences" in done.stdout, f"audit:\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}"
-        done = self.check_history(*(["--accepted", str(accepted)] if accepted else []))
+        done = self.check_history("--one-clock", *(["--client", str(accepted)] if accepted else []))
         assert done.returncode == 0, f"check_history:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
         return done.stdout
 
