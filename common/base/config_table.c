@@ -153,20 +153,20 @@ bool pay_config_row_store(const struct pay_config_row *row, struct pay_config *c
     return true;
 }
 
-/* A URL's password becomes ***; any other form that holds one is hidden whole. */
+/*
+ * A URL's password becomes ***; what may hold one in another way is hidden whole. libpq takes a password with ? or @ in it, and a
+ * person writes one with / in it, so it reaches to the last @: rather too much is hidden than a letter of it shown.
+ */
 static void hide_secret(const char *value, char *ret_text, size_t size) {
-    const char *scheme = strstr(value, "://");
-    if (scheme == NULL || strstr(value, "password=") != NULL) {
+    bool is_url = strncmp(value, "postgresql://", 13) == 0 || strncmp(value, "postgres://", 11) == 0;
+    const char *query = strchr(value, '?');
+    bool encoded_names = query != NULL && strchr(query, '%') != NULL; /* p%61ssword=... */
+    if (!is_url || encoded_names || strstr(value, "password") != NULL) {
         snprintf(ret_text, size, "%s", value[0] == '\0' ? "" : "***");
         return;
     }
-    const char *authority = scheme + 3;
-    const char *end = authority + strcspn(authority, "/?");
-    const char *at = NULL;
-    for (const char *c = authority; c < end; c++) {
-        if (*c == '@') at = c;
-    }
-    const char *colon = at != NULL ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
+    const char *user = strstr(value, "://") + 3, *at = strrchr(user, '@');
+    const char *colon = at != NULL ? memchr(user, ':', (size_t)(at - user)) : NULL;
     if (colon == NULL)
         snprintf(ret_text, size, "%s", value);
     else

@@ -250,6 +250,26 @@ static void secrets_are_neither_printed_nor_quoted_in_errors(void **state) {
     assert_null(strstr(message, "hunter2"));
 }
 
+/* Each is one that libpq takes with the password s3cr3t in it, or, with the slash, one that is easily written by mistake. */
+static void a_password_is_hidden_however_the_url_carries_it(void **state) {
+    (void)state;
+    static const char *const urls[] = {"postgresql://u:x?s3cr3t@h/d", "postgresql://u:x/s3cr3t@h/d",
+                                       "postgresql://u:x@s3cr3t@h/d", "postgresql://u@h/d?p%61ssword=s3cr3t",
+                                       "host=h application_name=a://b password = s3cr3t"};
+    char program[] = "x", flag[128], text[4096];
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        char *argv[] = {program, flag, NULL};
+        int argc = 2;
+        snprintf(flag, sizeof flag, "--database.url=%s", urls[i]);
+        assert_true(load_flags(&argc, argv));
+        FILE *out = fmemopen(text, sizeof text, "w");
+        pay_config_print(&config, out);
+        fclose(out);
+        assert_non_null(strstr(text, "***"));
+        assert_null(strstr(text, "s3cr3t"));
+    }
+}
+
 static void what_is_printed_loads_again_to_the_same(void **state) {
     (void)state;
     static struct pay_config before;
@@ -348,6 +368,7 @@ int main(void) {
         TEST(a_missing_file_says_which),
         TEST(kafka_settings_pass_by_an_allow_list_only),
         TEST(secrets_are_neither_printed_nor_quoted_in_errors),
+        TEST(a_password_is_hidden_however_the_url_carries_it),
         TEST(what_is_printed_loads_again_to_the_same),
         TEST(the_sample_loads_and_changes_nothing),
         TEST(help_names_every_setting_and_its_variable),
