@@ -14,9 +14,16 @@ struct pay_kafka_group {
     char topic[PAY_TOPIC_MAX + 1];
     int32_t *partitions; /* mine, as the group said last */
     uint32_t partition_count;
-    enum pay_kafka_group_event_kind pending; /* a rebalance that next() hasn't told yet */
-    bool revoking;                           /* confirm_revoked is due */
+    enum pay_kafka_group_event_kind pending;    /* a rebalance that next() hasn't told yet */
+    bool revoking;                              /* confirm_revoked is due */
+    rd_kafka_topic_partition_list_t *to_commit; /* the newest offsets that no commit has carried yet */
+    bool commit_in_flight;
+    int64_t commit_sent_ms;
 };
+
+/* One commit at a time, all partitions in it. A broker answers one request per connection at a time, and with replicas a commit takes
+   its time: one for each batch would let the heartbeats wait behind them until the group throws this member out [run]. */
+#define COMMIT_INTERVAL_MS 1000
 
 static enum pay_move subscribe(struct pay_kafka_group *group, struct pay_error *error) {
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
@@ -51,6 +58,7 @@ enum pay_move pay_kafka_group_open(const struct pay_kafka_group_options *options
         free(group);
         return move;
     }
+    group->to_commit = rd_kafka_topic_partition_list_new(0);
     move = subscribe(group, error);
     if (move != PAY_OK) {
         pay_kafka_group_close(group, 0);
@@ -88,6 +96,23 @@ static void rebalance(struct pay_kafka_group *group, rd_kafka_event_t *event) {
     group->pending = rd_kafka_assignment_lost(group->handle->rk) ? PAY_KAFKA_GROUP_LOST : PAY_KAFKA_GROUP_REVOKED;
 }
 
+static void forget_noted(struct pay_kafka_group *group) {
+    rd_kafka_topic_partition_list_destroy(group->to_commit);
+    group->to_commit = rd_kafka_topic_partition_list_new(0);
+}
+
+static void commit_noted(struct pay_kafka_group *group) {
+    if (group->to_commit->cnt == 0 || group->commit_in_flight) return;
+    group->commit_in_flight = rd_kafka_commit_queue(group->handle->rk, group->to_commit, group->handle->queue, NULL,
+                                                    NULL) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    group->commit_sent_ms = pay_clock_ms();
+    forget_noted(group);
+}
+
+static void commit_if_due(struct pay_kafka_group *group) {
+    if (pay_clock_ms() - group->commit_sent_ms >= COMMIT_INTERVAL_MS) commit_noted(group);
+}
+
 /* Takes events until a rebalance is pending or nothing is left. */
 static void poll_group(struct pay_kafka_group *group) {
     bool drained = false;
@@ -100,12 +125,14 @@ static void poll_group(struct pay_kafka_group *group) {
             continue;
         }
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) rebalance(group, event);
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_OFFSET_COMMIT) group->commit_in_flight = false;
         rd_kafka_event_destroy(event); /* a record or a partition's error: not this handle's business */
     }
 }
 
 void pay_kafka_group_next(struct pay_kafka_group *group, struct pay_kafka_group_event *ret_event) {
     poll_group(group);
+    commit_if_due(group);
     ret_event->kind = group->pending;
     ret_event->partitions = group->partitions;
     ret_event->partition_count = group->partition_count;
@@ -121,6 +148,8 @@ void pay_kafka_group_confirm_revoked(struct pay_kafka_group *group) {
     if (!group->revoking) return;
     group->revoking = false;
     group->partition_count = 0;
+    commit_noted(group);
+    forget_noted(group); /* they are another member's now: an old offset must not overwrite his */
     rd_kafka_assign(group->handle->rk, NULL);
 }
 
@@ -134,10 +163,10 @@ bool pay_kafka_group_has(struct pay_kafka_group *group, int32_t partition) {
 }
 
 void pay_kafka_group_commit(struct pay_kafka_group *group, int32_t partition, int64_t offset) {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, group->topic, partition)->offset = offset;
-    rd_kafka_commit(group->handle->rk, list, 1);
-    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_topic_partition_t *noted = rd_kafka_topic_partition_list_find(group->to_commit, group->topic, partition);
+    if (noted == NULL) noted = rd_kafka_topic_partition_list_add(group->to_commit, group->topic, partition);
+    noted->offset = offset;
+    commit_if_due(group);
 }
 
 int pay_kafka_group_descriptor(const struct pay_kafka_group *group) { return group->handle->wake_fd; }
@@ -163,8 +192,12 @@ static bool leave(struct pay_kafka_group *group, int64_t timeout_ms) {
 void pay_kafka_group_close(struct pay_kafka_group *group, int64_t timeout_ms) {
     if (group == NULL) return;
     pay_kafka_group_confirm_revoked(group);
-    if (timeout_ms > 0) leave(group, timeout_ms);
+    if (timeout_ms > 0) {
+        commit_noted(group);
+        leave(group, timeout_ms);
+    }
     pay_kafka_handle_release(group->handle);
+    rd_kafka_topic_partition_list_destroy(group->to_commit);
     free(group->partitions);
     free(group);
 }

@@ -49,7 +49,7 @@ void pay_kafka_group_confirm_revoked(struct pay_kafka_group *group);
 /* Asks the library anew: false as soon as a revocation has arrived, even before next has told it. */
 bool pay_kafka_group_has(struct pay_kafka_group *group, int32_t partition);
 
-/* Commits an offset for lag tools; without waiting, and without anybody minding when it fails. */
+/* Commits an offset for lag tools: within a second or two, the newest one of each partition; nobody minds when it fails. */
 void pay_kafka_group_commit(struct pay_kafka_group *group, int32_t partition, int64_t offset);
 
 int pay_kafka_group_descriptor(const struct pay_kafka_group *group);
