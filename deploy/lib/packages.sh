@@ -4,11 +4,13 @@
 packages_build=(build-essential cmake ninja-build pkg-config librdkafka-dev libpq-dev libjansson-dev libcmocka-dev
     libmicrohttpd-dev libinih-dev libssl-dev libcurl4-openssl-dev)
 packages_servers=(postgresql kcat default-jre-headless)
-packages_tests=(python3 python3-pytest python3-confluent-kafka python3-psycopg2)
+packages_tests=(python3 python3-pytest python3-confluent-kafka python3-psycopg2 curl openssl spin)
 packages_bench=(nginx)                   # the intake's yardstick
+packages_chaos=(iproute2 nftables libfaketime)
 packages_format=(clang-format-14)
+packages_fuzz=(clang libclang-rt-dev)
 
-# need GROUP...: build, servers, tests, bench, format
+# need GROUP...: build, servers, tests, bench, chaos, format, fuzz
 need() {
     local wanted=() missing=() group package
     for group in "$@"; do
