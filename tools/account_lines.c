@@ -72,6 +72,10 @@ static bool read_members(json_t *document, struct opening *opening, char *ret_wh
 bool account_line_parse(const char *line, size_t length, struct opening *ret_opening, char *ret_why, size_t why_size) {
     struct opening opening = {.tenant = "default"};
     json_error_t fault;
+    if (memchr(line, '\0', length) != NULL) { /* jansson would step over some */
+        snprintf(ret_why, why_size, "holds a zero byte");
+        return false;
+    }
     json_t *document = json_loadb(line, length, JSON_REJECT_DUPLICATES, &fault);
     if (!json_is_object(document)) {
         snprintf(ret_why, why_size, "is no JSON object%s%s", document == NULL ? ": " : "",

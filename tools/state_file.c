@@ -68,7 +68,8 @@ static bool read_lines(FILE *file, struct state *state, int64_t *ret_line) {
     for (*ret_line = 1; good; ++*ret_line) {
         ssize_t length = getline(&line, &capacity, file);
         if (length < 0) break;
-        good = line[length - 1] == '\n'; /* a cut line is a number that isn't whole */
+        /* A cut line is a number that isn't whole, and so is one that ends in zeros which a file system left there. */
+        good = line[length - 1] == '\n' && memchr(line, '\0', (size_t)length) == NULL;
         line[length - 1] = '\0';
         good = good && read_line(line, *ret_line, state);
         if (!good) break;

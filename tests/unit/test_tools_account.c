@@ -111,6 +111,14 @@ static void a_wrong_line_says_what_is_wrong(void **state) {
     }
 }
 
+/* jansson steps over a NUL that follows a number or a word. */
+static void a_line_with_a_zero_byte_is_refused(void **state) {
+    (void)state;
+    static const char line[] = "{\"account_id\":\"alice\",\"currency\":\"EUR\",\"opening_minor\":1\0}";
+    assert_false(account_line_parse(line, sizeof line - 1, &opening, why, sizeof why));
+    assert_non_null(strstr(why, "zero byte"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(money_comes_and_goes_with_the_next_version),
@@ -120,6 +128,7 @@ int main(void) {
         cmocka_unit_test(every_kind_has_its_name),
         cmocka_unit_test(a_line_has_the_members_of_account_open),
         cmocka_unit_test(a_wrong_line_says_what_is_wrong),
+        cmocka_unit_test(a_line_with_a_zero_byte_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

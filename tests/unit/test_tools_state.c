@@ -84,6 +84,19 @@ static void anything_but_a_whole_state_is_refused_with_its_line(void **state) {
     }
 }
 
+/* Zeros where a file system lost the end of a line: "1 0 17 25 1\0\0\0" was 1000 and isn't 1. */
+static void zero_bytes_are_refused_not_read_as_the_end_of_a_line(void **state) {
+    (void)state;
+    static const char text[] = "paybuf-reader 1\n1 0 17 25 1\0\0\0\n";
+    struct state loaded;
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fwrite(text, 1, sizeof text - 1, file);
+    fclose(file);
+    assert_int_equal(state_load(path, &loaded, why, sizeof why), STATE_BAD);
+    assert_non_null(strstr(why, "line 2"));
+}
+
 static void a_save_that_fails_leaves_the_old_file(void **state) {
     (void)state;
     struct state saved = {.output_bytes = -1}, loaded;
@@ -167,6 +180,7 @@ int main(void) {
         cmocka_unit_test(what_was_saved_is_loaded),
         cmocka_unit_test(a_file_that_is_not_there_is_absent),
         cmocka_unit_test(anything_but_a_whole_state_is_refused_with_its_line),
+        cmocka_unit_test(zero_bytes_are_refused_not_read_as_the_end_of_a_line),
         cmocka_unit_test(a_save_that_fails_leaves_the_old_file),
         cmocka_unit_test(lines_are_appended_and_what_the_state_does_not_know_is_cut_off),
         cmocka_unit_test(a_file_that_was_moved_away_begins_anew_and_a_shorter_one_is_refused),
