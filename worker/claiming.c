@@ -80,13 +80,14 @@ static enum pay_move ask_still_mine(struct pay_worker *w, const struct pay_lane_
 }
 
 static void look_again(struct pay_worker *w, struct pay_lane *lane, enum pay_halt suspicion, const char *detail) {
-    pay_lane_suspect(lane, suspicion, w->now_ms);
+    int64_t looked_ms = worker_clock_ms(w);
+    pay_lane_suspect(lane, suspicion, looked_ms);
     worker_log(w, PAY_WORKER_WARNING, "partition %d looks like %s (%s); looks again in %d s", lane->partition,
                pay_halt_name(suspicion), detail, PAY_SUSPICION_MS / 1000);
     if (lane->state == PAY_LANE_OPEN)
-        worker_end_lane(w, lane, w->now_ms + PAY_SUSPICION_MS, "suspicion");
+        worker_end_lane(w, lane, looked_ms + PAY_SUSPICION_MS, "suspicion");
     else
-        pay_lane_claim_again(lane, w->now_ms + PAY_SUSPICION_MS);
+        pay_lane_claim_again(lane, looked_ms + PAY_SUSPICION_MS);
 }
 
 /* A halt that isn't in the row yet. */

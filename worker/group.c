@@ -48,8 +48,8 @@ static void tell_trouble(struct pay_worker *w, const struct pay_stream_event *ev
 void worker_observe_group(struct pay_worker *w) {
     struct pay_stream_event event;
     if (!w->stream_open) return;
-    if (w->now_ms - w->last_pass_ms > PAY_LOOP_PAUSE_MS) /* frozen for a while: the topics may be others now */
-        for (uint32_t i = 0; i < w->lane_count; i++) w->lanes[i].verify_anchor = true;
+    if (w->now_ms - w->last_pass_ms > PAY_LOOP_PAUSE_MS)
+        worker_doubt_anchors(w); /* frozen for a while: the topics may be others now */
     for (w->stream->ops->next_event(w->stream, &event); event.kind != PAY_STREAM_NOTHING;
          w->stream->ops->next_event(w->stream, &event)) {
         w->busy = true;
@@ -69,7 +69,7 @@ void worker_observe_group(struct pay_worker *w) {
             break;
         case PAY_STREAM_TROUBLE:
             tell_trouble(w, &event);
-            for (uint32_t i = 0; i < w->lane_count; i++) w->lanes[i].verify_anchor = true;
+            worker_doubt_anchors(w);
             if (event.partition >= 0 && lane != NULL && lane->state == PAY_LANE_OPEN)
                 worker_end_lane(w, lane, w->now_ms, event.error.text);
             break;

@@ -197,7 +197,7 @@ static void agree(struct pay_worker *w) {
                    "compares it with the logs in %d s",
                    PAY_REPLIES_ON_THE_WIRE_MS / 1000);
         w->comparing = true;
-        w->agree_at_ms = w->now_ms + PAY_REPLIES_ON_THE_WIRE_MS;
+        w->agree_at_ms = worker_clock_ms(w) + PAY_REPLIES_ON_THE_WIRE_MS;
     }
 }
 
@@ -253,7 +253,7 @@ void worker_connect(struct pay_worker *w) {
         w->connected = true;
         w->agreed = w->comparing = false;
         w->agree_at_ms = w->now_ms;
-        for (uint32_t i = 0; i < w->lane_count; i++) w->lanes[i].verify_anchor = true;
+        worker_doubt_anchors(w);
     }
     if (connection_ended(w)) return;
     if (!w->agreed) agree(w);

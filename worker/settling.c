@@ -98,7 +98,7 @@ static void fenced(struct pay_worker *w, const struct pay_error *error) {
             continue;
         w->counters.fenced++;
         /* No duel: whoever took it by the group's word keeps it; if it is still mine after the group's session timeout, I claim again. */
-        worker_end_lane(w, lane, w->now_ms + PAY_RECLAIM_AFTER_FENCE_MS + worker_random(w) % 2000,
+        worker_end_lane(w, lane, worker_clock_ms(w) + PAY_RECLAIM_AFTER_FENCE_MS + worker_random(w) % 2000,
                         "fenced: another session owns the partition");
     }
     if (w->counters.fenced == fenced_before)
@@ -233,7 +233,8 @@ static void rest(struct pay_worker *w) {
     for (uint32_t i = 0; i < w->lane_count; i++) {
         struct pay_lane *lane = &w->lanes[i];
         if (lane->state != PAY_LANE_OPEN) continue;
-        if (lane->verify_anchor ? pay_lane_rest_due(lane) : w->now_ms - lane->anchor_seen_ms >= PAY_ANCHOR_IDLE_MS) {
+        bool moves_unseen = lane->verify_anchor && pay_lane_rest_due(lane);
+        if (moves_unseen || w->now_ms - lane->anchor_seen_ms >= PAY_ANCHOR_IDLE_MS) {
             lane->anchor_seen_ms = w->now_ms; /* also when the broker can't be asked: once a minute is enough */
             worker_verify_anchor(w, lane);
         }
@@ -260,10 +261,14 @@ static void advance(struct pay_worker *w) {
     w->busy = true;
 }
 
+/* Frozen inside this pass, before it took its last records: they may be another topic's. The pause's next pass is too late for them. */
+static bool pass_stood_still(const struct pay_worker *w) { return worker_clock_ms(w) - w->now_ms > PAY_LOOP_PAUSE_MS; }
+
 void worker_settle(struct pay_worker *w) {
     if (!w->agreed) return;
     if (w->settle_in_flight) advance(w);
     if (w->settle_in_flight || !w->agreed || w->now_ms < w->settle_at_ms) return;
+    if (pass_stood_still(w)) worker_doubt_anchors(w);
     if (choose_slice(w))
         begin(w, w->settling);
     else

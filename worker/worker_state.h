@@ -127,6 +127,7 @@ void worker_send_dead_letter(struct pay_worker *w, const struct pay_log_record *
 /* works.c: what every step uses */
 void worker_stop_fetch(struct pay_worker *w, struct pay_lane *lane);
 void worker_stop_all_fetches(struct pay_worker *w);
+void worker_doubt_anchors(struct pay_worker *w); /* each is read again before its lane's next settle */
 uint32_t worker_random(struct pay_worker *w);
 void worker_log(struct pay_worker *w, enum pay_worker_log level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -134,6 +135,9 @@ struct work *worker_take_work(struct pay_worker *w); /* an empty work, NULL when
 void worker_drop_works(struct pay_worker *w);        /* everything on its way is forgotten */
 bool worker_current(const struct pay_worker *w, const struct work *work, uint32_t record);
 bool worker_quiet(const struct pay_worker *w); /* nothing received that isn't settled and acknowledged */
+
+/* The clock itself, for waits that begin with something seen just now: now_ms is the pass's, and a pass may have stood still. */
+static inline int64_t worker_clock_ms(const struct pay_worker *w) { return w->options.now_ms(w->options.argument); }
 
 static inline struct pay_lane *worker_lane(struct pay_worker *w, int32_t partition) {
     return partition >= 0 && (uint32_t)partition < w->lane_count ? &w->lanes[partition] : NULL;

@@ -39,6 +39,10 @@ void worker_stop_all_fetches(struct pay_worker *w) {
     for (uint32_t i = 0; i < w->lane_count; i++) worker_stop_fetch(w, &w->lanes[i]);
 }
 
+void worker_doubt_anchors(struct pay_worker *w) {
+    for (uint32_t i = 0; i < w->lane_count; i++) w->lanes[i].verify_anchor = true;
+}
+
 bool worker_current(const struct pay_worker *w, const struct work *work, uint32_t record) {
     int32_t partition = work->batch.records[record].position.partition;
     return w->lanes[partition].state == PAY_LANE_OPEN && w->session_of[partition] == work->session[record];
