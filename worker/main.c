@@ -9,6 +9,9 @@
 #include "base/options.h"
 #include "base/signals.h"
 #include "codec/request_codec.h"
+#ifdef PAY_CRASH_POINTS
+#include "worker/crash_point.h"
+#endif
 #include "worker/ledger_pg.h"
 #include "worker/metrics.h"
 #include "worker/stream_kafka.h"
@@ -107,6 +110,9 @@ static bool open_parts(struct program *program) {
     options.ledger = program->ledger = pay_ledger_pg_new(&books);
     options.stream = program->stream = pay_stream_kafka_new(&logs);
     if (program->ledger == NULL || program->stream == NULL) return false;
+#ifdef PAY_CRASH_POINTS
+    pay_crash_points(&options.ledger, &options.stream);
+#endif
     program->worker = pay_worker_new(&options);
     return program->worker != NULL;
 }

@@ -138,9 +138,14 @@ class Book:
     def payments_of(self, partition, generation):
         return map(Payment, self.db.execute(f"SELECT {self.columns} FROM payment WHERE src_partition = ? AND log_generation = ?", (partition, generation)))
 
-    def refusals(self, partition, generation):
-        return {offset: (code, field, decided_at) for offset, code, field, decided_at in self.db.execute(
-            "SELECT src_offset, code, field, decided_at FROM refusal WHERE src_partition = ? AND log_generation = ?", (partition, generation))}
+    def refusals(self, partition, generation, say):
+        found = {}
+        for offset, *refusal in self.db.execute("SELECT src_offset, code, field, decided_at FROM refusal WHERE src_partition = ? AND log_generation = ?",
+                                                (partition, generation)):
+            if offset in found:
+                say(f"{place_text(generation, partition, offset)}: two refusals")
+            found[offset] = tuple(refusal)
+        return found
 
 
 # --- replies ---------------------------------------------------------------------------------------------------------
@@ -246,7 +251,7 @@ class Lane:
         self.judge, self.say, self.partition = judge, judge.verdict.say, partition
         self.row = judge.lane_row(partition)
         self.generation = self.row["log_generation"]
-        self.refusals = judge.book.refusals(partition, self.generation)
+        self.refusals = judge.book.refusals(partition, self.generation, self.say)
         self.decided_here = set()                           # offsets that a row of their own was found for
         self.told = judge.client.told_in(partition)
         self.last = None                                    # the record before
@@ -520,7 +525,8 @@ class Told:
 
     def __init__(self, client, partition):
         self.judge, self.say, self.partition = client.judge, client.say, partition
-        self.rows = client.db.execute("SELECT offset, generation, order_id, attempt, call, reply FROM told WHERE partition = ? ORDER BY offset", (partition,))
+        self.rows = client.db.execute("SELECT offset, generation, order_id, attempt, call, reply FROM told WHERE partition = ? AND generation >= ? "
+                                      "ORDER BY offset", (partition, self.judge.lane_row(partition)["log_generation"]))
         self.next = self.rows.fetchone()
 
     def skip_to(self, offset):

@@ -135,6 +135,8 @@ class Stack:
         else:
             own = {"PAYBUF_WORKER_ADMIN": f"127.0.0.1:{self.admin_port(name)}"}
         program = self.binary("paybuf-producer" if name == "producer" else "paybuf-worker")
+        if any(variable.startswith("PAYBUF_TEST_CRASH") for variable in environment):
+            assert b"PAYBUF_TEST_CRASH_AT" in Path(program).read_bytes(), f"{program} has no crash points: a test build is needed (PAYBUF_TEST_BIN_DIR)"
         with open(self.run_dir / "log" / f"{name}.log", "ab") as log:
             child = subprocess.Popen([program, "--config", str(self.run_dir / "paybuf.conf")], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                      start_new_session=True, env={**self.environment, **self.env, **own, **environment})

@@ -26,10 +26,10 @@ class History:
                        for p, records in self.logs["requests"].items() for record in records if record.value[:1] == b"{"]
 
     def found(self, **other):
-        """What is found; other: logs or client instead of the real ones."""
+        """What is found; other: logs, bounds or client instead of the real ones."""
         tables = {table: list(histories.read_table(self.database, table)) for table in histories.TABLES}
-        client = other.pop("client", self.client)
-        memory = histories.InMemory(self.bounds, {**self.logs, **other}, tables, client)
+        client, bounds = other.pop("client", self.client), other.pop("bounds", self.bounds)
+        memory = histories.InMemory(bounds, {**self.logs, **other}, tables, client)
         return check_history.judge(memory, one_clock=True).first
 
     def with_log(self, kind, change):
@@ -118,6 +118,7 @@ ROWS = {
     "a refusal's reason altered": "UPDATE paybuf.refusal SET code = 'too_large' WHERE code = 'malformed_json'",
     "a good record's refusal called malformed": "UPDATE paybuf.refusal SET code = 'malformed_json' WHERE code = 'attempt_out_of_sequence'",
     "a refusal's time altered": "UPDATE paybuf.refusal SET decided_at = decided_at - interval '1 second' WHERE code = 'malformed_json'",
+    "a refusal twice": "INSERT INTO paybuf.refusal SELECT * FROM paybuf.refusal WHERE code = 'malformed_json'",
     "a refusal invented": "INSERT INTO paybuf.refusal SELECT 1, 1, 99999, code, field, decided_at FROM paybuf.refusal WHERE code = 'malformed_json'",
     "a second attempt refused though the first was on file":
         "WITH gone AS (DELETE FROM paybuf.payment WHERE order_id = 'chain' AND attempt = 2 RETURNING *) INSERT INTO paybuf.refusal "
@@ -331,6 +332,15 @@ def test_honest_words_are_no_difference(history):
               {"order_id": "nobody", "status": 503}, {"order_id": "nobody", "status": 202, "position": position_of(history, b"nobody")},
               {"order_id": "gone", "status": 0}]
     assert history.found(client=words) == []
+
+
+# --- a loss that a person accepted ---
+
+def test_what_was_answered_before_a_generation_was_raised_is_no_difference(history):
+    history.change("UPDATE paybuf.processed_offset SET log_generation = 2, next_offset = 0, replied_offset = 0, reply_position = 0, "
+                   "anchor_offset = NULL, anchor_timestamp_ms = NULL, anchor_crc32c = NULL WHERE partition = 0")
+    emptied = {**history.bounds, "requests": {**history.bounds["requests"], 0: (0, 0)}}
+    assert history.found(bounds=emptied, **history.with_log("requests", lambda log: [])) == []
 
 
 # --- the program ---

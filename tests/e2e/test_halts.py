@@ -144,6 +144,55 @@ def test_a_worker_of_another_group_takes_nothing_and_disturbs_nobody(new_ledger)
     ledger.check()
 
 
+# --- a lane that can't go on, and strangers' rows ---
+
+def test_a_record_that_the_database_refuses_again_and_again_halts_poison_and_holds_up_nobody_else(new_ledger):
+    ledger = new_ledger(accounts=ACCOUNTS, partitions=2)
+    ledger.sql("ALTER TABLE paybuf.payment ADD CONSTRAINT not_this_one CHECK (order_id <> 'bad-0') NOT VALID")
+    ledger.append(orders("before", 10) + orders("bad", 1) + orders("behind", 10), partition=0)
+    ledger.append(orders("elsewhere", 20), partition=1)
+    halted(ledger, 0, "poison")
+    wait_until(lambda: ledger.lanes()[1]["replied_offset"] == 20, 30, "the healthy lane goes on")
+    assert ledger.lanes()[0]["next_offset"] == 10 and len(ledger.answers(0)) == 10, "what stood before it is decided and answered, nothing behind it"
+    assert "record 1-0-10" in ledger.log("worker-1") and "not_this_one" in ledger.log("worker-1")
+    ledger.sql("ALTER TABLE paybuf.payment DROP CONSTRAINT not_this_one")
+    ledger.sql("UPDATE paybuf.processed_offset SET halted_reason = NULL")
+    ledger.wait_at_rest(60)
+    ledger.check()
+
+
+def test_a_settled_record_without_a_reason_on_file_halts_broken_invariant_and_is_not_answered(new_ledger):
+    ledger = new_ledger(accounts=ACCOUNTS, partitions=2, workers=())
+    ledger.append(orders("settled", 10), partition=0)
+    ledger.start(wait=False, PAYBUF_TEST_CRASH_AT="settle.write:1:late")       # committed, nothing published
+    assert ledger.children["worker-1"].wait(30) == 137
+    ledger.expel_members()
+    settled = ledger.lanes()[0]["next_offset"]
+    assert settled >= 1 and money(ledger)[0] == settled
+    ledger.sql("DELETE FROM paybuf.payment WHERE order_id = 'settled-0'")
+    ledger.append(orders("elsewhere", 20), partition=1)
+    ledger.start()
+    halted(ledger, 0, "broken_invariant")
+    wait_until(lambda: ledger.lanes()[1]["replied_offset"] == 20, 30, "the healthy lane goes on")
+    assert ledger.lanes()[0]["next_offset"] == settled and ledger.answers(0) == {}
+    assert "no reason on file for the settled record 1-0-0" in ledger.log("worker-1")
+
+
+def test_rows_of_another_cluster_are_not_touched(new_ledger):
+    ledger = new_ledger(accounts=ACCOUNTS, partitions=2)
+    ledger.append(orders("mine", 20), partition=0)
+    ledger.wait_at_rest()
+    ledger.kill(expel=True)
+    ledger.sql("UPDATE paybuf.processed_offset SET cluster_id = 'AnotherClusterOfKafka0'")
+    before = ledger.sql("SELECT * FROM paybuf.processed_offset ORDER BY partition")
+    ledger.append(orders("later", 20), partition=0)
+    ledger.start(wait=False)
+    wait_until(lambda: ledger.log("worker-1").count("halted: other_cluster") == 2, 30, "both lanes say other_cluster")
+    assert ledger.metric("worker-1", "paybuf_lane_halted", partition=0) == 1
+    assert ledger.sql("SELECT * FROM paybuf.processed_offset ORDER BY partition") == before
+    assert money(ledger) == (20, 20) and len(ledger.answers()) == 20
+
+
 # --- the database goes back in time: last, as it takes every ledger of these servers with it ---
 
 def data_directory(servers):
