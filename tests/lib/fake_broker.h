@@ -7,9 +7,11 @@
  *   - each produce request has a fate (fault.h): refused, lost, late, its answer lost or late, reported as failed though kept, as
  *     delivered though in no log (-1001), cut off by a leader change before it was replicated;
  *   - with requests_in_flight_max > 1 a refused first request leaves a hole, and the library calls its records delivered;
+ *   - a leader dies with what its followers don't have, and the next one shows a high watermark that is lower for a while;
  *   - control records and records of aborted transactions take offsets; an open transaction holds the last stable offset;
  *   - the log start moves up, a log is cut, a topic is made anew under the same name without any error to those who read it;
- *   - a member that is silent for session_timeout_ms is out; every change of members takes everything from everybody first.
+ *   - a member that is silent for session_timeout_ms is out, whether it knows or not (fake_broker_deafen); every change of
+ *     members takes everything from everybody first.
  *
  * Memory: owns everything; fake_broker_free. Threads: one.
  */
@@ -26,12 +28,14 @@
 #define FAKE_MEMBERS_MAX 8
 #define FAKE_REQUEST_RECORDS_MAX 8 /* records of one produce request */
 #define FAKE_TROUBLES_MAX 32
+#define FAKE_DOOMS_MAX 8
 
 struct fake_record {
     int64_t offset;
     int64_t timestamp_ms; /* the broker's append time */
     int64_t appended_us;
-    void *key; /* NULL: none */
+    int64_t made_us; /* when its producer was given it; 0: from outside */
+    void *key;       /* NULL: none */
     size_t key_length;
     void *value;
     size_t value_length;
@@ -58,10 +62,17 @@ struct fake_log {
     int64_t start;          /* log start */
     int64_t end;            /* next offset of the leader */
     int64_t high_watermark; /* replicated up to here: what readers may see; below `end` while a tail waits */
+    uint32_t cuts;          /* how often something that readers had seen was cut off */
     int64_t tail_until_us;  /* then the leader dies and the tail with it; 0: no tail waits */
     struct fake_producer_state *states_before_tail; /* what the followers know */
     uint32_t states_before_tail_count;
-    int64_t open_transaction; /* first offset of a transaction still open, -1: none */
+    int64_t tail_stale_by; /* of the leader after the tail: how much less it tells, and for how long */
+    int64_t tail_stale_ms;
+    int64_t stale_watermark;     /* what a new leader tells for the high watermark; -1: the truth */
+    int64_t stale_until_us;      /* then it knows; what it has appended meanwhile is acknowledged then */
+    int64_t told_stale_first_us; /* when somebody was told less than the truth, for the first and for the last time; */
+    int64_t told_stale_last_us;  /* 0: never. Two such answers 10 s apart are a truncation, as PROTOCOL 1 judges */
+    int64_t open_transaction;    /* first offset of a transaction still open, -1: none */
     struct fake_producer_state *states;
     uint32_t state_count;
 };
@@ -79,6 +90,7 @@ struct fake_produce;
 struct fake_client {
     bool frozen;                         /* its process stands still: it neither sends, hears nor heartbeats */
     bool lost;                           /* the group has thrown it out, and it doesn't know yet */
+    int64_t deaf_until_us;               /* its coordinator doesn't hear it, nor it the coordinator: a stale view */
     int32_t troubles[FAKE_TROUBLES_MAX]; /* partitions (or -1) of error events it hasn't taken yet */
     uint32_t trouble_count;
     /* Sends what its producers hold; called whenever time has passed. */
@@ -117,6 +129,13 @@ struct fake_produce {
     struct fake_produce *next;
 };
 
+/* A fate that waits for its produce request, beside the script's. */
+struct fake_doom {
+    uint32_t number;
+    enum fault_fate fate;
+    int64_t ms;
+};
+
 /* One member of the group. Both sides of the protocol are in here, eager rebalancing only. */
 enum fake_member_state {
     MEMBER_OUT,       /* slot unused */
@@ -152,6 +171,10 @@ struct fake_broker {
     bool dead_letters_hang; /* the dead letter topic's requests aren't answered */
     const char *refusal;    /* a failed precondition that open() answers; NULL: none */
 
+    int64_t leaders_due_us; /* the first tail or stale watermark that ends; INT64_MAX: none */
+    struct fake_doom dooms[FAKE_DOOMS_MAX];
+    uint32_t doom_count;
+
     struct fake_client *clients[FAKE_MEMBERS_MAX];
     struct fake_produce *wire;
     uint32_t produce_count;
@@ -161,6 +184,11 @@ struct fake_broker {
     uint32_t rebalances;
     int64_t group_offsets[FAKE_PARTITIONS_MAX]; /* G: a courtesy */
     struct fault_complaints complaints;
+    struct trace *trace; /* NULL: nothing is traced */
+
+    /* The fate of a request that neither the script nor a doom has one for, by what is the case now; NULL: none. */
+    struct fault_entry (*choose_fate)(void *argument, const struct fake_produce *produce);
+    void *fate_argument;
 
     /* The checker's: a leader has appended a record. */
     void (*on_append)(void *argument, enum fake_topic_name topic, int32_t partition, const struct fake_record *record);
@@ -189,6 +217,19 @@ void fake_broker_truncate(struct fake_broker *broker, enum fake_topic_name topic
 void fake_broker_recreate(struct fake_broker *broker, enum fake_topic_name topic);
 void fake_broker_forget_producers(struct fake_broker *broker);
 
+/*
+ * A leader change that loses what nobody was promised: for `lives_ms` the leader appends without its followers (nobody sees
+ * it, nobody gets an acknowledgement), then it dies and the tail with it. The next one tells a high watermark that is lower by
+ * `stale_by`, for stale_ms; the truth only from then on. False: this partition's leader is being changed already.
+ */
+bool fake_broker_elect(struct fake_broker *broker, enum fake_topic_name topic, int32_t partition, int64_t lives_ms,
+                       int64_t stale_by, int64_t stale_ms);
+/* The fate of the produce request that comes `ahead` from now (0: the next). False: too many of them wait already. */
+bool fake_broker_doom(struct fake_broker *broker, uint32_t ahead, enum fault_fate fate, int64_t ms);
+/* The coordinator and this client don't hear each other for `ms`; everything else of it works. */
+void fake_broker_deafen(struct fake_broker *broker, struct fake_client *client, int64_t ms);
+bool fake_client_deaf(const struct fake_broker *broker, const struct fake_client *client);
+
 /* The group takes everything from everybody and gives it again. */
 void fake_broker_rebalance(struct fake_broker *broker);
 /* An error event for everybody who reads. */
@@ -198,6 +239,13 @@ void fake_broker_trouble(struct fake_broker *broker, int32_t partition);
 void fake_broker_run(struct fake_broker *broker);
 int64_t fake_broker_next_due_us(const struct fake_broker *broker);
 
+/* The high watermark as the leader tells it now: never above what is true. */
+int64_t fake_log_visible(const struct fake_log *log);
+/* Somebody was told that watermark. */
+void fake_log_told(struct fake_log *log, int64_t told, int64_t now_us);
+/* For the checker, who must know what a log held before somebody cut it. NULL is fine for the second. */
+struct fake_log *fake_log_copy(const struct fake_log *log);
+void fake_log_free_copy(struct fake_log *log);
 /* The last stable offset: read_committed readers see below it. */
 int64_t fake_log_stable(const struct fake_log *log);
 /* The record at `offset`; NULL when there is none, or only a marker. */

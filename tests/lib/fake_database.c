@@ -59,6 +59,7 @@ static void copy_rows(const struct fake_tables *from, struct fake_tables *to) {
 struct fake_tables *fake_database_copy(const struct fake_database *database) {
     struct fake_tables *copy = fake_must(malloc(sizeof *copy));
     copy_rows(&database->tables, copy);
+    copy->last_commit = database->commit_count;
     return copy;
 }
 
@@ -207,17 +208,65 @@ struct fake_connection *fake_connection_open(struct fake_database *database, uin
     memset(connection, 0, sizeof *connection);
     connection->id = ++database->connections_made;
     connection->worker = worker;
+    connection->opened_us = database->clock->now_us;
+    if (database->on_connect != NULL) database->on_connect(database->argument, worker);
     return connection;
 }
 
 void fake_connection_drop(struct fake_database *database, struct fake_connection *connection) {
     if (connection == NULL || connection->id == 0) return;
+    if (connection->cut && !connection->ended && connection->transaction.state != TRANSACTION_NONE) {
+        connection->client_gone = true; /* the server finds out by itself */
+        return;
+    }
     if (connection->transaction.state == TRANSACTION_WRITING && !connection->ended && !database->commits_get_lost) {
         connection->client_gone = true; /* the server has got the COMMIT: fake_database_run runs it */
         return;
     }
     connection->client_gone = true;
     end_connection(database, connection);
+}
+
+bool fake_connection_gone(const struct fake_connection *connection) { return connection->ended || connection->cut; }
+
+void fake_database_cut(struct fake_database *database, struct fake_connection *connection, bool commit_arrives,
+                       int64_t server_ms) {
+    struct fake_transaction *transaction = &connection->transaction;
+    connection->cut = true;
+    if (transaction->state != TRANSACTION_WRITING) return;
+    if (commit_arrives) {
+        transaction->due_us = database->clock->now_us + server_ms * 1000;
+    } else {
+        transaction->state = TRANSACTION_READY; /* and the server waits for the rest of it */
+        transaction->ready_us = database->clock->now_us;
+    }
+}
+
+/* ---- statements that fail ---- */
+
+void fake_database_upset(struct fake_database *database, const char *code, uint32_t after, uint32_t times) {
+    database->upset_code = code;
+    database->upset_after = after;
+    database->upset_times = times;
+}
+
+const char *fake_database_statement(struct fake_database *database) {
+    if (database->upset_times == 0) return NULL;
+    if (database->upset_after > 0) {
+        database->upset_after--;
+        return NULL;
+    }
+    database->upset_times--;
+    return database->upset_code;
+}
+
+enum pay_move fake_move_of(const char *code) {
+    static const char *const again[] = {"40P01", "40001", "55P03", "57014", "23505", "0A000", "26000"};
+    for (size_t i = 0; i < sizeof again / sizeof again[0]; i++) {
+        if (strcmp(again[i], code) == 0) return PAY_REDO;
+    }
+    bool data = strncmp(code, "22", 2) == 0 || strncmp(code, "23", 2) == 0 || strncmp(code, "54", 2) == 0;
+    return data ? PAY_SPLIT : PAY_SESSION_OVER;
 }
 
 /* ---- the server's own time ---- */
@@ -234,8 +283,9 @@ static void run_connection(struct fake_database *database, struct fake_connectio
     int64_t patience = connection->client_gone ? 0 : COMMIT_RUNS_ALONE_AFTER_US;
     if (transaction->state == TRANSACTION_WRITING && now >= transaction->due_us + patience)
         fake_transaction_commit(database, connection);
+    bool waits = connection->cut && transaction->state == TRANSACTION_READY;
     if (connection->client_gone && transaction->state != TRANSACTION_WRITING &&
-        transaction->state != TRANSACTION_LOCKING)
+        transaction->state != TRANSACTION_LOCKING && !waits)
         end_connection(database, connection);
 }
 
@@ -294,14 +344,29 @@ void fake_database_put_back(struct fake_database *database, const struct fake_ta
     assert(copy->account_count <= database->tables.account_count);
     free_rows(&database->tables);
     copy_rows(copy, &database->tables);
+    while (database->commit_log_count > 0 &&
+           database->commits[database->commit_log_count - 1].number > copy->last_commit)
+        database->commit_log_count--;
     database->rollbacks++;
     fake_clock_advance_ms(database->clock, 1); /* no two servers start in the same microsecond */
     fake_database_start(database);
 }
 
+void fake_database_back_up(struct fake_database *database) {
+    fake_tables_free(database->backup);
+    database->backup = fake_database_copy(database);
+}
+
+bool fake_database_restore(struct fake_database *database) {
+    if (database->backup == NULL) return false;
+    fake_database_put_back(database, database->backup);
+    return true;
+}
+
 void fake_database_free(struct fake_database *database) {
     for (uint32_t i = 0; i < FAKE_CONNECTIONS_MAX; i++) fake_transaction_free(&database->connections[i].transaction);
     free_rows(&database->tables);
+    fake_tables_free(database->backup);
     free(database->account_locks);
     free(database->commits);
 }

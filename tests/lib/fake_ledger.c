@@ -29,6 +29,7 @@ static enum pay_move answer(struct fake_ledger *ledger, const struct fault_entry
         drop_connection(ledger);
         ledger->over = true;
     }
+    ledger->fault->answered = move;
     fault_leave(ledger->fault);
     return fault_error(error, move, code, "as a fake says it");
 }
@@ -44,8 +45,11 @@ static enum pay_move enter(struct fake_ledger *ledger, enum fault_call call, boo
     fake_database_run(ledger->database);
     enum pay_move wanted = fault_wanted(*ret_entry, false);
     if (wanted != PAY_OK) return wanted;
-    if (ledger->connection == NULL || ledger->connection->ended) return PAY_SESSION_OVER;
-    return PAY_OK;
+    if (ledger->connection == NULL || fake_connection_gone(ledger->connection)) return PAY_SESSION_OVER;
+    if (in_settle || call == CALL_SETTLE_BEGIN) return PAY_OK; /* its statements come later */
+    const char *code = fake_database_statement(ledger->database);
+    enum pay_move statement = code == NULL ? PAY_OK : fake_move_of(code);
+    return statement == PAY_REDO ? PAY_AGAIN : statement;
 }
 
 /* ---- connection and ledger row ---- */
@@ -113,9 +117,14 @@ static enum pay_move ledger_halt_ledger(struct pay_ledger *port, enum pay_halt r
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_HALT_LEDGER, false, &entry);
+    fault_note(ledger->fault, -1, reason);
     if (move == PAY_OK) {
         struct pay_ledger_row *row = &tables_of(ledger)->ledger;
         if (!row->halted) row->halted_reason = reason;
+        if (!row->halted) {
+            ledger->database->halted_us = ledger->database->clock->now_us;
+            ledger->database->halted_by = ledger->fault->worker;
+        }
         row->halted = true;
     }
     return answer(ledger, entry, move, "08006", error);
@@ -132,7 +141,7 @@ static enum pay_move wait_for_row(struct fake_ledger *ledger, const struct fake_
         if (database->clock->now_us >= deadline) return PAY_AGAIN;
         fault_pause(ledger->fault, CLAIM_POLL_MS);
         fake_database_run(database);
-        if (ledger->connection->ended) return PAY_SESSION_OVER;
+        if (fake_connection_gone(ledger->connection)) return PAY_SESSION_OVER;
     }
     return PAY_OK;
 }
@@ -152,6 +161,7 @@ static enum pay_move ledger_claim(struct pay_ledger *port, int32_t partition, co
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_CLAIM, false, &entry);
+    fault_note(ledger->fault, partition, 0);
     if (move == PAY_OK) {
         struct fake_lane *lane = fake_database_lane(ledger->database, partition);
         *ret_missing = lane == NULL;
@@ -178,12 +188,17 @@ static enum pay_move ledger_halt_lane(struct pay_ledger *port, int32_t partition
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_HALT_LANE, false, &entry);
+    fault_note(ledger->fault, partition, reason);
     if (move == PAY_OK) {
         struct fake_lane *lane = fake_database_lane(ledger->database, partition);
         if (lane != NULL) move = wait_for_row(ledger, lane);
         bool mine = lane != NULL && move == PAY_OK && memcmp(lane->row.owner, owner, PAY_OWNER_SIZE) == 0 &&
                     lane->row.owner_epoch == owner_epoch;
-        if (mine) lane->row.halted = reason;
+        if (mine) {
+            lane->row.halted = reason;
+            lane->halted_us = ledger->database->clock->now_us;
+            lane->halted_by = ledger->fault->worker;
+        }
     }
     return answer(ledger, entry, move, "08006", error);
 }
@@ -241,6 +256,7 @@ static enum pay_move ledger_settle_begin(struct pay_ledger *port, struct pay_bat
     struct fake_ledger *ledger = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(ledger, CALL_SETTLE_BEGIN, false, &entry);
+    fault_note(ledger->fault, fences[0].partition, fences[0].processed_after);
     if (move == PAY_OK) {
         ledger->batch = batch != NULL && batch->begin < batch->end ? batch : NULL;
         ledger->fences = fences;
@@ -262,6 +278,7 @@ static enum pay_settle_state fail_settle(struct fake_ledger *ledger, enum pay_mo
     }
     ledger->settling = false;
     ledger->read_given_us = 0;
+    ledger->fault->answered = move;
     fault_leave(ledger->fault);
     fault_error(error, move, code, "as a fake says it");
     return PAY_SETTLE_FAILED;
@@ -291,7 +308,7 @@ static enum pay_settle_state poll_ready(struct fake_ledger *ledger, int64_t *ret
     struct fake_connection *connection = ledger->connection;
     const struct fault_entry *entry = fault_enter(ledger->fault, CALL_SETTLE_READ);
     fake_database_run(ledger->database);
-    if (connection->ended) return fail_settle(ledger, PAY_SESSION_OVER, "25P03", error);
+    if (fake_connection_gone(connection)) return fail_settle(ledger, PAY_SESSION_OVER, "25P03", error);
     enum pay_move move = fault_wanted(entry, false);
     if (move == PAY_OK && !give_read(ledger)) move = PAY_SPLIT;
     if (move != PAY_OK) {
@@ -309,7 +326,7 @@ static enum pay_settle_state poll_failed(struct fake_ledger *ledger, struct pay_
     struct fake_transaction *transaction = &ledger->connection->transaction;
     char code[sizeof transaction->failure_code];
     fault_enter(ledger->fault, CALL_SETTLE_END);
-    if (ledger->connection->ended) return fail_settle(ledger, PAY_SESSION_OVER, "57P01", error);
+    if (fake_connection_gone(ledger->connection)) return fail_settle(ledger, PAY_SESSION_OVER, "57P01", error);
     enum pay_move move = transaction->failure;
     memcpy(code, transaction->failure_code, sizeof code);
     if (move == PAY_FENCED) mark_lost(ledger, false);
@@ -322,7 +339,7 @@ static enum pay_settle_state poll_commit(struct fake_ledger *ledger, struct pay_
     struct fake_connection *connection = ledger->connection;
     const struct fault_entry *entry = fault_enter(ledger->fault, CALL_SETTLE_END);
     fake_database_run(ledger->database);
-    if (connection->ended) return fail_settle(ledger, PAY_SESSION_OVER, "57P01", error);
+    if (fake_connection_gone(connection)) return fail_settle(ledger, PAY_SESSION_OVER, "57P01", error);
     enum pay_move move = fault_wanted(entry, false);
     if (move != PAY_OK && connection->transaction.state == TRANSACTION_WRITING) {
         fake_transaction_roll_back(ledger->database, connection, PAY_OK, ""); /* failed at COMMIT */
@@ -357,7 +374,7 @@ static enum pay_settle_state ledger_settle_poll(struct pay_ledger *port, int64_t
     struct fake_ledger *ledger = self(port);
     if (!ledger->settling) fault_complain(&ledger->database->complaints, "settle_poll outside a settle");
     fake_database_run(ledger->database);
-    if (ledger->connection == NULL || ledger->connection->ended) {
+    if (ledger->connection == NULL || fake_connection_gone(ledger->connection)) {
         fault_enter(ledger->fault, CALL_SETTLE_END);
         return fail_settle(ledger, PAY_SESSION_OVER, "57P01", error);
     }
@@ -403,7 +420,7 @@ static void ledger_settle_abandon(struct pay_ledger *port) {
     fake_database_run(ledger->database);
     ledger->settling = false;
     ledger->read_given_us = 0;
-    if (ledger->connection != NULL && !ledger->connection->ended) {
+    if (ledger->connection != NULL && !fake_connection_gone(ledger->connection)) {
         if (ledger->written) {
             drop_connection(ledger);
             ledger->over = true;
@@ -417,7 +434,7 @@ static void ledger_settle_abandon(struct pay_ledger *port) {
 /* No call of the fault script: it would only shift the numbers of all others. */
 static enum pay_move ledger_look(struct pay_ledger *port, struct pay_error *error) {
     struct fake_ledger *ledger = self(port);
-    if (ledger->connection != NULL && !ledger->connection->ended && !ledger->over) return PAY_OK;
+    if (ledger->connection != NULL && !fake_connection_gone(ledger->connection) && !ledger->over) return PAY_OK;
     *error = (struct pay_error){.move = PAY_SESSION_OVER, .text = "the connection is gone"};
     return PAY_SESSION_OVER;
 }

@@ -16,6 +16,7 @@ static const struct fake_stream *self_const(const struct pay_stream *port) { ret
 enum pay_move fake_stream_answer(struct fake_stream *stream, const struct fault_entry *entry, enum pay_move move,
                                  const char *code, struct pay_error *error) {
     enum pay_move wanted = fault_wanted(entry, true);
+    stream->fault->answered = wanted != PAY_OK ? wanted : move;
     fault_leave(stream->fault);
     if (wanted != PAY_OK) return fault_error(error, wanted, "scripted", "as a fake says it");
     return fault_error(error, move, code, "as a fake says it");
@@ -61,7 +62,7 @@ static bool has_assignment(const struct fake_stream *stream) {
 
 /* Which event the group has for this member now. A member that was thrown out while it held nothing just joins again. */
 static enum pay_stream_event_kind group_event(const struct fake_stream *stream) {
-    if (stream->unconfirmed) return PAY_STREAM_NOTHING;
+    if (stream->unconfirmed || fake_client_deaf(stream->broker, &stream->client)) return PAY_STREAM_NOTHING;
     if (stream->client.lost) return has_assignment(stream) ? PAY_STREAM_LOST : PAY_STREAM_NOTHING;
     const struct fake_member *member = fake_broker_member(stream->broker, &stream->client);
     if (member == NULL) return PAY_STREAM_NOTHING;
@@ -123,7 +124,8 @@ static void stream_next_event(struct pay_stream *port, struct pay_stream_event *
     fake_broker_run(stream->broker);
     memset(ret_event, 0, sizeof *ret_event);
     ret_event->partition = -1;
-    if (stream->client.lost && !stream->unconfirmed && !has_assignment(stream)) join_again(stream);
+    bool idle_outsider = stream->client.lost && !stream->unconfirmed && !has_assignment(stream);
+    if (idle_outsider && !fake_client_deaf(stream->broker, &stream->client)) join_again(stream);
     if (group_event(stream) == PAY_STREAM_NOTHING && stream->client.trouble_count == 0) return;
     fault_enter(stream->fault, CALL_NEXT_EVENT);
     fake_broker_run(stream->broker);
@@ -132,6 +134,7 @@ static void stream_next_event(struct pay_stream *port, struct pay_stream_event *
         tell_group_event(stream, ret_event);
     else if (stream->client.trouble_count > 0)
         tell_trouble(stream, ret_event);
+    fault_note(stream->fault, ret_event->partition, ret_event->kind);
     fault_leave(stream->fault);
 }
 
@@ -178,6 +181,7 @@ static enum pay_move stream_fetch(struct pay_stream *port, int32_t partition, in
     struct fake_stream *stream = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(stream, CALL_FETCH, &entry);
+    fault_note(stream->fault, partition, offset);
     if (move == PAY_OK && !stream->assigned[partition]) move = PAY_AGAIN;
     if (move == PAY_OK) {
         bool out = out_of_range(fake_broker_log(stream->broker, TOPIC_REQUESTS, partition), offset);
@@ -192,6 +196,7 @@ static enum pay_move stream_fetch(struct pay_stream *port, int32_t partition, in
 static void stream_stop_fetch(struct pay_stream *port, int32_t partition) {
     struct fake_stream *stream = self(port);
     fault_enter(stream->fault, CALL_STOP_FETCH);
+    fault_note(stream->fault, partition, 0);
     stream->fetching[partition] = false;
     fault_leave(stream->fault);
 }
@@ -207,6 +212,7 @@ static enum pay_record_kind look_at_partition(struct fake_stream *stream, int32_
         return PAY_RECORD_NONE;
     }
     int64_t stable = fake_log_stable(log);
+    if (stream->position[partition] > stable) return PAY_RECORD_NONE; /* a new leader that doesn't know it yet */
     size_t index = fake_log_seek(log, stream->position[partition]);
     while (index < log->count && log->records[index]->offset < stable && !fake_record_is_request(log->records[index]))
         index++;
@@ -282,6 +288,7 @@ static enum pay_record_kind stream_next_record(struct pay_stream *port, struct p
         *ret_record = (struct pay_log_record){.partition = partition, .offset = stream->position[partition]};
     }
     stream->turn = (uint32_t)partition + 1;
+    fault_note(stream->fault, partition, stream->position[partition]);
     fault_leave(stream->fault);
     return kind;
 }
@@ -293,11 +300,13 @@ static enum pay_move bounds(struct fake_stream *stream, enum fault_call call, en
     const struct fault_entry *entry;
     enum pay_move move = enter(stream, call, &entry);
     if (move == PAY_OK) {
-        const struct fake_log *log = fake_broker_log(stream->broker, topic, partition);
+        struct fake_log *log = fake_broker_log(stream->broker, topic, partition);
         *ret_start = log->start;
-        *ret_end = log->high_watermark;
+        *ret_end = fake_log_visible(log);
         if (entry != NULL && entry->kind == FAULT_STALE) *ret_end -= entry->number;
         if (*ret_end < *ret_start) *ret_end = *ret_start;
+        fake_log_told(log, *ret_end, stream->broker->clock->now_us);
+        fault_note(stream->fault, partition, *ret_end);
     }
     return fake_stream_answer(stream, entry, move, "_TIMED_OUT", error);
 }
@@ -333,8 +342,9 @@ static enum pay_move stream_read_replies(struct pay_stream *port, int32_t partit
     struct fake_stream *stream = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(stream, CALL_READ_REPLIES, &entry);
+    fault_note(stream->fault, partition, from);
     const struct fake_log *log = fake_broker_log(stream->broker, TOPIC_REPLIES, partition);
-    if (move == PAY_OK && (from < log->start || to > log->high_watermark)) move = PAY_AGAIN;
+    if (move == PAY_OK && (from < log->start || to > fake_log_visible(log))) move = PAY_AGAIN;
     if (move == PAY_OK) {
         for (size_t i = fake_log_seek(log, from); i < log->count && log->records[i]->offset < to; i++) {
             if (log->records[i]->control) continue;
@@ -350,10 +360,12 @@ static enum pay_move stream_read_anchor(struct pay_stream *port, int32_t partiti
     struct fake_stream *stream = self(port);
     const struct fault_entry *entry;
     enum pay_move move = enter(stream, CALL_READ_ANCHOR, &entry);
+    fault_note(stream->fault, partition, offset);
     if (move == PAY_OK) {
         const struct fake_log *log = fake_broker_log(stream->broker, TOPIC_REQUESTS, partition);
-        const struct fake_record *record =
-            offset >= log->start && offset < log->high_watermark ? fake_log_find(log, offset) : NULL;
+        bool there = offset >= log->start && offset < log->high_watermark;
+        const struct fake_record *record = there ? fake_log_find(log, offset) : NULL;
+        if (there && offset >= fake_log_visible(log)) move = PAY_AGAIN;
         *ret_seen = (struct pay_anchor){.present = false};
         if (record != NULL) {
             *ret_seen = (struct pay_anchor){

@@ -199,6 +199,7 @@ static enum pay_move enqueue(struct fake_stream *stream, uint32_t index, enum fa
     struct fake_queued *queued = calloc(1, sizeof *queued);
     assert(queued != NULL);
     queued->record = fake_record_new(outgoing);
+    queued->record->made_us = stream->broker->clock->now_us;
     queued->topic = topic;
     queued->partition = outgoing->partition;
     queued->source_offset = outgoing->source_offset;
@@ -213,6 +214,7 @@ enum pay_move fake_stream_publish(struct pay_stream *port, uint32_t slot, const 
                                   struct pay_error *error) {
     struct fake_stream *stream = self(port);
     const struct fault_entry *entry = fault_enter(stream->fault, CALL_PUBLISH);
+    fault_note(stream->fault, reply->partition, reply->source_offset);
     fake_broker_run(stream->broker);
     enum pay_move move = fault_wanted(entry, false);
     if (slot >= PAY_PUBLISHERS_MAX || !stream->publishers[slot].open) {
@@ -234,6 +236,7 @@ enum pay_move fake_stream_dead_letter(struct pay_stream *port, const struct pay_
                                       struct pay_error *error) {
     struct fake_stream *stream = self(port);
     const struct fault_entry *entry = fault_enter(stream->fault, CALL_DEAD_LETTER);
+    fault_note(stream->fault, letter->partition, letter->source_offset);
     fake_broker_run(stream->broker);
     enum pay_move move = fault_wanted(entry, false);
     if (move == PAY_OK && outgoing_size(letter) > stream->broker->dead_letter_max_bytes) move = PAY_SPLIT;
@@ -267,6 +270,8 @@ bool fake_stream_next_report(struct pay_stream *port, struct pay_report *ret_rep
     stream->reports = report->next;
     *ret_report = report->report;
     spoil_report(entry, ret_report);
+    fault_note(stream->fault, ret_report->partition, ret_report->source_offset);
+    stream->fault->answered = ret_report->failed || ret_report->log_offset < 0 ? PAY_SESSION_OVER : PAY_OK;
     if (!ret_report->failed && ret_report->log_offset >= 0)
         fake_broker_acknowledged(stream->broker, report->topic, ret_report->partition, ret_report->log_offset);
     free(report);

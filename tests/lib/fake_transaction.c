@@ -146,6 +146,16 @@ static bool compare_fences(struct fake_database *database, struct fake_connectio
     return true;
 }
 
+/* False: this statement fails, and the transaction with it. Each is begun once, however often its locks are waited for. */
+static bool begin_statement(struct fake_database *database, struct fake_connection *connection,
+                            enum fake_statement statement) {
+    if (connection->transaction.statement >= statement) return true;
+    connection->transaction.statement = statement;
+    const char *code = fake_database_statement(database);
+    if (code != NULL) fake_transaction_roll_back(database, connection, fake_move_of(code), code);
+    return code == NULL;
+}
+
 static bool lock_fences(struct fake_database *database, struct fake_connection *connection) {
     struct fake_transaction *transaction = &connection->transaction;
     if (transaction->fences_locked == transaction->fence_count) return true;
@@ -198,7 +208,9 @@ static void read_known(const struct fake_database *database, struct fake_transac
 
 void fake_transaction_run_first_half(struct fake_database *database, struct fake_connection *connection) {
     struct fake_transaction *transaction = &connection->transaction;
-    if (!lock_fences(database, connection) || !lock_accounts(database, connection)) return;
+    if (!begin_statement(database, connection, STATEMENT_FENCE) || !lock_fences(database, connection)) return;
+    if (!begin_statement(database, connection, STATEMENT_ACCOUNTS) || !lock_accounts(database, connection)) return;
+    if (!begin_statement(database, connection, STATEMENT_KNOWN)) return;
     read_accounts(database, transaction);
     read_known(database, transaction);
     transaction->state = TRANSACTION_READY;
@@ -311,6 +323,7 @@ static const struct fake_commit *log_commit(struct fake_database *database, cons
     struct fake_commit *commit = &database->commits[database->commit_log_count++];
     *commit = (struct fake_commit){.number = database->commit_count,
                                    .read_no = transaction->read_no,
+                                   .read_us = transaction->ready_us,
                                    .at_us = database->clock->now_us,
                                    .worker = connection->worker,
                                    .fence_count = transaction->fence_count};
@@ -321,10 +334,12 @@ static const struct fake_commit *log_commit(struct fake_database *database, cons
 void fake_transaction_commit(struct fake_database *database, struct fake_connection *connection) {
     struct fake_transaction *transaction = &connection->transaction;
     assert(transaction->state == TRANSACTION_WRITING);
+    for (enum fake_statement statement = STATEMENT_PAYMENTS; statement <= STATEMENT_COMMIT; statement++) {
+        if (!begin_statement(database, connection, statement)) return;
+    }
     const char *violation = find_violation(database, connection);
     if (violation != NULL) {
-        fake_transaction_roll_back(database, connection,
-                                   violation[0] == '2' && violation[1] == '2' ? PAY_SPLIT : PAY_REDO, violation);
+        fake_transaction_roll_back(database, connection, fake_move_of(violation), violation);
     } else {
         database->commit_count++;
         write_lanes(database, transaction);
@@ -332,6 +347,9 @@ void fake_transaction_commit(struct fake_database *database, struct fake_connect
         const struct fake_commit *commit = log_commit(database, connection);
         fake_transaction_release(database, connection);
         transaction->state = TRANSACTION_COMMITTED;
+        for (uint32_t i = 0; i < commit->fence_count; i++)
+            trace_event(database->trace, TRACE_COMMIT, connection->worker, (int64_t)commit->number, 0,
+                        commit->fences[i].partition, commit->fences[i].processed_after);
         if (database->on_commit != NULL) database->on_commit(database->argument, commit);
     }
 }

@@ -82,6 +82,9 @@ const char *fault_call_name(enum fault_call call) {
     return call_table[call].name;
 }
 
+const char *fault_kind_name(enum fault_kind kind) { return kind_names[kind]; }
+const char *fault_fate_name(enum fault_fate fate) { return fate_names[fate]; }
+
 const char *fault_move_name(enum pay_move move) {
     assert((size_t)move < MOVE_COUNT);
     return move_names[move];
@@ -101,7 +104,7 @@ static bool takes_move(const struct fault_entry *entry) {
     return !entry->produce && (entry->kind == FAULT_FAIL || entry->kind == FAULT_LATE_FAIL);
 }
 
-static bool takes_number(const struct fault_entry *entry) {
+bool fault_takes_number(const struct fault_entry *entry) {
     if (entry->produce) return entry->fate == FATE_LATE || entry->fate == FATE_LATE_ACK;
     return entry->kind == FAULT_DELAY || entry->kind == FAULT_FREEZE_BEFORE || entry->kind == FAULT_FREEZE_AFTER ||
            entry->kind == FAULT_STALE || entry->kind == FAULT_REDELIVER;
@@ -158,7 +161,7 @@ static bool parse_entry(const char *text, size_t length, struct fault_entry *ent
     if (takes_move(entry) && equals != NULL) {
         if (!find_name(move_names, MOVE_COUNT, equals + 1, (size_t)(end - equals - 1), &index)) return false;
         entry->move = (enum pay_move)index;
-    } else if (takes_number(entry)) {
+    } else if (fault_takes_number(entry)) {
         if (equals == NULL) return false;
         entry->number = strtoll(equals + 1, NULL, 10);
     }
@@ -193,7 +196,7 @@ void fault_script_format(const struct fault_script *script, char text[FAULT_TEXT
             snprintf(place, sizeof place, "w%u.%u", e->worker, e->call);
         if (takes_move(e) && e->move != PAY_OK)
             snprintf(argument, sizeof argument, "=%s", fault_move_name(e->move));
-        else if (takes_number(e))
+        else if (fault_takes_number(e))
             snprintf(argument, sizeof argument, "=%lld", (long long)e->number);
         int wrote = snprintf(text + used, FAULT_TEXT_MAX - used, "%s%s:%s%s", i > 0 ? "," : "", place,
                              e->produce ? fate_names[e->fate] : kind_names[e->kind], argument);
@@ -256,6 +259,7 @@ void fault_init(struct fault *fault, struct fake_clock *clock, const struct faul
     fault->clock = clock;
     fault->script = script;
     fault->worker = worker;
+    fault->at = CALL_COUNT;
 }
 
 void fault_free(struct fault *fault) {
@@ -274,8 +278,7 @@ static void remember(struct fault *fault, enum fault_call call) {
     fault->calls_of[call]++;
 }
 
-/* A port answers only what its contract allows: a fault that doesn't fit the call is no fault. */
-static bool fits(const struct fault_entry *entry, enum fault_call call) {
+bool fault_fits(const struct fault_entry *entry, enum fault_call call) {
     switch (entry->kind) {
     case FAULT_FAIL: return call == CALL_NEXT_REPORT || (fault_call_moves(call) & MOVE(entry->move)) != 0;
     case FAULT_LATE_FAIL: return (fault_call_moves(call) & MOVE(entry->move)) != 0 && can_fail_late(call, entry->move);
@@ -294,7 +297,7 @@ static bool is_due(const struct fault *fault, const struct fault_entry *entry, e
 static const struct fault_entry *find_entry(const struct fault *fault, enum fault_call call) {
     for (uint32_t i = 0; fault->script != NULL && i < fault->script->count; i++) {
         const struct fault_entry *entry = &fault->script->entries[i];
-        if (is_due(fault, entry, call) && fits(entry, call)) return entry;
+        if (is_due(fault, entry, call) && fault_fits(entry, call)) return entry;
     }
     return NULL;
 }
@@ -315,9 +318,14 @@ void fault_pause(struct fault *fault, int64_t ms) { stand_still(fault, ms, false
 
 const struct fault_entry *fault_enter(struct fault *fault, enum fault_call call) {
     remember(fault, call);
+    fault->at = call;
+    fault->answered = PAY_OK;
+    fault_note(fault, -1, 0);
     if (fault->before_call != NULL) fault->before_call(fault->argument, call);
     fault->now = find_entry(fault, call);
+    if (fault->now == NULL && fault->choose != NULL) fault->now = fault->choose(fault->argument, call);
     if (fault->now == NULL) return NULL;
+    trace_event(fault->trace, TRACE_FAULT, fault->worker, fault->now->kind, call, fault->calls, fault->now->number);
     if (fault->now->kind == FAULT_CRASH_BEFORE) crash(fault);
     if (fault->now->kind == FAULT_FREEZE_BEFORE) stand_still(fault, fault->now->number, true);
     if (fault->now->kind == FAULT_DELAY) stand_still(fault, fault->now->number, false);
@@ -326,7 +334,9 @@ const struct fault_entry *fault_enter(struct fault *fault, enum fault_call call)
 
 void fault_leave(struct fault *fault) {
     const struct fault_entry *now = fault->now;
+    trace_event(fault->trace, TRACE_CALL, fault->worker, fault->at, fault->answered, fault->partition, fault->about);
     fault->now = NULL;
+    fault->at = CALL_COUNT;
     if (now == NULL) return;
     if (now->kind == FAULT_CRASH_AFTER) crash(fault);
     if (now->kind == FAULT_FREEZE_AFTER) stand_still(fault, now->number, true);

@@ -18,6 +18,7 @@
 #define PAY_TESTS_FAULT_H
 
 #include "fake_clock.h"
+#include "trace.h"
 
 #include "core/error.h"
 
@@ -96,12 +97,19 @@ void fault_script_format(const struct fault_script *script, char text[FAULT_TEXT
 void fault_script_add(struct fault_script *script, struct fault_entry entry);
 
 const char *fault_call_name(enum fault_call call);
+const char *fault_kind_name(enum fault_kind kind);
+const char *fault_fate_name(enum fault_fate fate);
 const char *fault_move_name(enum pay_move move);
 /* The moves that the port may answer to this call, a bit for each (1u << move); 0 for calls that can't fail. */
 unsigned fault_call_moves(enum fault_call call);
 
 /* Every single fault worth trying at a call of this kind, without worker and call number. Answers how many, at most `capacity`. */
 uint32_t fault_kinds_of(enum fault_call call, struct fault_entry *ret_entries, uint32_t capacity);
+
+/* Its `number` means something. */
+bool fault_takes_number(const struct fault_entry *entry);
+/* A port answers only what its contract allows: a fault that doesn't fit the call is no fault. */
+bool fault_fits(const struct fault_entry *entry, enum fault_call call);
 
 /* One worker's counter. */
 struct fault {
@@ -113,11 +121,18 @@ struct fault {
     const struct fault_entry *now; /* of the call at work */
     uint8_t *seen;                 /* which call was the n-th: seen[0] is the first */
     size_t seen_capacity;
+    enum fault_call at; /* the call at work; CALL_COUNT: none */
+    int32_t partition;  /* what it is about, for the trace: fault_note; -1 none */
+    int64_t about;
+    enum pay_move answered;
+    struct trace *trace; /* NULL: nothing is traced */
 
     /* The rig's. */
     void (*before_call)(void *argument, enum fault_call call); /* a chance for the scheduler to run somebody else */
-    void (*pause)(void *argument, int64_t ms, bool frozen);    /* the worker stands still */
-    void (*crash)(void *argument);                             /* doesn't return */
+    /* A fault that isn't in the script, by what is the case now; NULL: none (and it may be NULL itself). */
+    const struct fault_entry *(*choose)(void *argument, enum fault_call call);
+    void (*pause)(void *argument, int64_t ms, bool frozen); /* the worker stands still */
+    void (*crash)(void *argument);                          /* doesn't return */
     void *argument;
 };
 
@@ -126,6 +141,11 @@ void fault_free(struct fault *fault);
 
 /* A counted call begins. What the script wants of it that the fake must do itself (FAIL, LATE_FAIL, STALE, ..); NULL: nothing. */
 const struct fault_entry *fault_enter(struct fault *fault, enum fault_call call);
+/* What the call at work is about. */
+static inline void fault_note(struct fault *fault, int32_t partition, int64_t about) {
+    fault->partition = partition;
+    fault->about = about;
+}
 /* Its effect is done. */
 void fault_leave(struct fault *fault);
 /* The worker waits inside a call for `ms`. */

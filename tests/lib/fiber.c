@@ -1,7 +1,9 @@
 #include "fiber.h"
 
 #include <assert.h>
+#include <setjmp.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <ucontext.h>
 
@@ -12,10 +14,21 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+/* swapcontext asks the kernel for the signal mask at every switch; after the first entry a jump does the same without. The
+   sanitizers know swapcontext better. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define JUMPS 1
+#else
+#define JUMPS 0
+#endif
+
 #define STACK_BYTES ((size_t)512 * 1024)
+#define STACKS_KEPT 16
 
 struct fiber {
     ucontext_t inside, outside;
+    jmp_buf jump_inside, jump_outside;
+    bool entered;
     void (*run)(void *argument);
     void *argument;
     void *stack;
@@ -83,8 +96,28 @@ static void entry(void) {
     fiber->ended = true;
     before_leaving(fiber, true);
     current = fiber->resumed_by;
+    if (JUMPS) _longjmp(fiber->jump_outside, 1);
     setcontext(&fiber->outside);
     abort();
+}
+
+/* ---- stacks: kept for the next fiber, so that a crash doesn't cost a mapping ---- */
+
+static void *kept_stacks[STACKS_KEPT];
+static uint32_t kept_count;
+
+static void *take_stack(void) {
+    if (kept_count > 0) return kept_stacks[--kept_count];
+    void *stack = malloc(STACK_BYTES);
+    assert(stack != NULL);
+    return stack;
+}
+
+static void give_stack(void *stack) {
+    if (JUMPS && kept_count < STACKS_KEPT)
+        kept_stacks[kept_count++] = stack;
+    else
+        free(stack);
 }
 
 struct fiber *fiber_new(void (*run)(void *argument), void *argument) {
@@ -92,8 +125,7 @@ struct fiber *fiber_new(void (*run)(void *argument), void *argument) {
     assert(fiber != NULL);
     fiber->run = run;
     fiber->argument = argument;
-    fiber->stack = malloc(STACK_BYTES);
-    assert(fiber->stack != NULL);
+    fiber->stack = take_stack();
     getcontext(&fiber->inside);
     fiber->inside.uc_stack.ss_sp = fiber->stack;
     fiber->inside.uc_stack.ss_size = STACK_BYTES;
@@ -110,7 +142,13 @@ bool fiber_resume(struct fiber *fiber) {
     fiber->resumed_by = current;
     current = fiber;
     before_entering(fiber);
-    swapcontext(&fiber->outside, &fiber->inside);
+    if (!JUMPS)
+        swapcontext(&fiber->outside, &fiber->inside);
+    else if (_setjmp(fiber->jump_outside) == 0) {
+        if (fiber->entered) _longjmp(fiber->jump_inside, 1);
+        fiber->entered = true;
+        setcontext(&fiber->inside);
+    }
     after_leaving(fiber);
     return !fiber->ended;
 }
@@ -120,7 +158,10 @@ void fiber_yield(void) {
     assert(fiber != NULL);
     current = fiber->resumed_by;
     before_leaving(fiber, false);
-    swapcontext(&fiber->inside, &fiber->outside);
+    if (!JUMPS)
+        swapcontext(&fiber->inside, &fiber->outside);
+    else if (_setjmp(fiber->jump_inside) == 0)
+        _longjmp(fiber->jump_outside, 1);
     after_entering(fiber);
 }
 
@@ -138,6 +179,6 @@ void fiber_free(struct fiber *fiber) {
         return;
     }
 #endif
-    free(fiber->stack);
+    give_stack(fiber->stack);
     free(fiber);
 }

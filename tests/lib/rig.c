@@ -3,6 +3,7 @@
 #include "codec/request_codec.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,8 @@ static void worker_random_bytes(void *argument, void *bytes, size_t length) {
 static void worker_log_line(void *argument, enum pay_worker_log level, const char *text) {
     const struct rig_worker *worker = argument;
     struct rig *rig = worker->rig;
+    trace_text(&rig->trace, TRACE_SAYS, worker->number, level, 0, 0, 0, text);
+    if (rig->quiet) return;
     char *line = rig->log[rig->log_count++ % RIG_LOG_LINES];
     snprintf(line, RIG_LOG_TEXT, "%10.3f w%u.%u %s %s", (double)(rig->clock.now_us - FAKE_CLOCK_START_US) / 1e6,
              worker->number, worker->fault.calls,
@@ -86,6 +89,12 @@ static void fault_before_call(void *argument, enum fault_call call) {
         stand_still(worker, rig->clock.now_us);
 }
 
+static const struct fault_entry *fault_chooses(void *argument, enum fault_call call) {
+    struct rig_worker *worker = argument;
+    struct rig *rig = worker->rig;
+    return rig->choose_fault != NULL ? rig->choose_fault(rig, worker, call) : NULL;
+}
+
 static void wait_for_news(struct rig_worker *worker) {
     int64_t wait_us = pay_worker_wait_ms(worker->worker) * 1000;
     stand_still(worker, worker->rig->clock.now_us + PASS_US);
@@ -103,7 +112,9 @@ static void run_process(void *argument) {
             stop_by_us = worker->rig->clock.now_us + DRAIN_MS * 1000;
             pay_worker_drain(worker->worker);
         }
+        worker->in_pass = true;
         pay_worker_pass(worker->worker);
+        worker->in_pass = false;
         if (pay_worker_refusal(worker->worker) != NULL) break;
         wait_for_news(worker);
     }
@@ -112,6 +123,7 @@ static void run_process(void *argument) {
 }
 
 static void bury(struct rig *rig, struct rig_worker *worker) {
+    trace_event(&rig->trace, TRACE_END, worker->number, !worker->stopping, 0, 0, 0);
     fake_stream_crash(worker->stream);
     fake_ledger_crash(worker->ledger);
     pay_worker_free(worker->worker);
@@ -133,7 +145,10 @@ static void start_in(struct rig *rig, struct rig_worker *worker) {
     worker->fault.pause = fault_pauses;
     worker->fault.crash = fault_crashes;
     worker->fault.before_call = fault_before_call;
+    worker->fault.choose = fault_chooses;
     worker->fault.argument = worker;
+    worker->fault.trace = &rig->trace;
+    trace_event(&rig->trace, TRACE_START, worker->number, 0, 0, 0, 0);
     worker->ledger = fake_ledger_new(&rig->database, &worker->fault);
     worker->stream = fake_stream_new(&rig->broker, &worker->fault);
     const struct pay_worker_options options = {
@@ -179,11 +194,40 @@ void rig_freeze(struct rig_worker *worker, int64_t ms) {
     worker->wake_us = worker->rig->clock.now_us + ms * 1000;
 }
 
+/* ---- what happens by itself ---- */
+
+void rig_later(struct rig *rig, int64_t ms, void (*happen)(struct rig *rig, uint32_t argument), uint32_t argument) {
+    assert(rig->later_count < RIG_LATER_MAX);
+    rig->later[rig->later_count++] = (struct rig_later){
+        .due_us = rig->clock.now_us + ms * 1000, .order = ++rig->laters, .happen = happen, .argument = argument};
+}
+
+/* The one that is due first; NULL: none. */
+static struct rig_later *next_later(struct rig *rig) {
+    struct rig_later *first = NULL;
+    for (uint32_t i = 0; i < rig->later_count; i++) {
+        struct rig_later *later = &rig->later[i];
+        if (first == NULL || later->due_us < first->due_us ||
+            (later->due_us == first->due_us && later->order < first->order))
+            first = later;
+    }
+    return first;
+}
+
+static void let_happen(struct rig *rig) {
+    for (struct rig_later *next = next_later(rig); next != NULL && next->due_us <= rig->clock.now_us;
+         next = next_later(rig)) {
+        struct rig_later later = *next;
+        *next = rig->later[--rig->later_count];
+        later.happen(rig, later.argument);
+    }
+}
+
 /* ---- the scheduler ---- */
 
 static bool ledger_has_news(const struct fake_ledger *ledger) {
     if (!ledger->settling) return false;
-    if (ledger->connection == NULL || ledger->connection->ended) return true;
+    if (ledger->connection == NULL || fake_connection_gone(ledger->connection)) return true;
     switch (ledger->connection->transaction.state) {
     case TRANSACTION_READY: return ledger->read_given_us == 0;
     case TRANSACTION_WRITING: return ledger->database->clock->now_us >= ledger->connection->transaction.due_us;
@@ -214,6 +258,8 @@ static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 /* To the next thing that is due; at most 100 ms, at least one tick. */
 static void let_time_pass(struct rig *rig) {
     int64_t due = earlier(fake_database_next_due_us(&rig->database), fake_broker_next_due_us(&rig->broker));
+    const struct rig_later *later = next_later(rig);
+    if (later != NULL) due = earlier(due, later->due_us);
     for (uint32_t i = 0; i < RIG_WORKERS_MAX; i++) {
         const struct rig_worker *worker = &rig->workers[i];
         if (worker->alive)
@@ -221,14 +267,22 @@ static void let_time_pass(struct rig *rig) {
         else if (worker->restart_us != 0)
             due = earlier(due, worker->restart_us);
     }
+    for (uint32_t i = 0; i < rig->actor_count; i++) due = earlier(due, rig->actors[i]->wake_us);
     due = earlier(due, rig->clock.now_us + 100000);
     rig->clock.now_us = due > rig->clock.now_us ? due : rig->clock.now_us + 100;
 }
 
+void rig_add_actor(struct rig *rig, struct rig_actor *actor) {
+    assert(rig->actor_count < RIG_ACTORS_MAX);
+    rig->actors[rig->actor_count++] = actor;
+}
+
 void rig_step(struct rig *rig) {
     struct rig_worker *ready[RIG_WORKERS_MAX];
-    uint32_t count = 0;
+    struct rig_actor *ready_actors[RIG_ACTORS_MAX];
+    uint32_t count = 0, actor_count = 0;
     rig->steps++;
+    let_happen(rig);
     fake_database_run(&rig->database);
     fake_broker_run(&rig->broker);
     for (uint32_t i = 0; i < RIG_WORKERS_MAX; i++) {
@@ -236,10 +290,16 @@ void rig_step(struct rig *rig) {
         if (!worker->alive && worker->restart_us != 0 && rig->clock.now_us >= worker->restart_us) start_in(rig, worker);
         if (runnable(rig, worker)) ready[count++] = worker;
     }
-    if (count == 0)
+    for (uint32_t i = 0; i < rig->actor_count; i++) {
+        if (rig->clock.now_us >= rig->actors[i]->wake_us) ready_actors[actor_count++] = rig->actors[i];
+    }
+    uint32_t all = count + actor_count, chosen = all <= 1 ? 0 : rig_random(rig) % all;
+    if (all == 0)
         let_time_pass(rig);
+    else if (chosen < count)
+        resume(rig, ready[chosen]);
     else
-        resume(rig, ready[count == 1 ? 0 : rig_random(rig) % count]);
+        ready_actors[chosen - count]->step(rig, ready_actors[chosen - count]);
 }
 
 bool rig_run(struct rig *rig, bool (*done)(struct rig *rig), int64_t limit_ms) {
@@ -255,12 +315,14 @@ void rig_run_for(struct rig *rig, int64_t ms) { rig_run(rig, NULL, ms); }
 
 bool rig_all_answered(struct rig *rig) {
     for (uint32_t i = 0; i < rig->broker.partition_count; i++) {
-        const struct fake_log *log = fake_broker_log(&rig->broker, TOPIC_REQUESTS, (int32_t)i);
-        const struct fake_lane *lane = fake_database_lane(&rig->database, (int32_t)i);
-        if (lane == NULL || lane->row.next_offset < log->high_watermark) return false;
-        if (!history_all_answered(&rig->history, (int32_t)i)) return false;
+        if (!history_finished(&rig->history, (int32_t)i)) return false;
     }
     return true;
+}
+
+bool rig_has_halted(struct rig *rig, int32_t partition) {
+    const struct fake_lane *lane = fake_database_lane(&rig->database, partition);
+    return rig->database.tables.ledger.halted || (lane != NULL && lane->row.halted != PAY_HALT_NONE);
 }
 
 void rig_explain(const struct rig *rig) {
@@ -275,6 +337,8 @@ void rig_explain(const struct rig *rig) {
 /* ---- life ---- */
 
 void rig_init(struct rig *rig, uint64_t seed, const char *script, uint32_t partitions) {
+    /* A worker's works are large and hardly touched: as mappings of their own they come zeroed page by page, from the heap whole. */
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     memset(rig, 0, sizeof *rig);
     pay_codec_init();
     rig->random = seed;
@@ -287,6 +351,8 @@ void rig_init(struct rig *rig, uint64_t seed, const char *script, uint32_t parti
     fake_database_init(&rig->database, &rig->clock);
     fake_broker_init(&rig->broker, &rig->clock, partitions);
     rig->broker.script = &rig->script;
+    rig->trace.clock = &rig->clock;
+    rig->broker.trace = rig->database.trace = &rig->trace;
     for (uint32_t i = 0; i < partitions; i++) fake_database_add_lane(&rig->database, (int32_t)i);
     history_watch(&rig->history, &rig->database, &rig->broker);
 }

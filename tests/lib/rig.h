@@ -19,12 +19,15 @@
 #include "fault.h"
 #include "fiber.h"
 #include "history.h"
+#include "trace.h"
 
 #include "worker/worker.h"
 
 #define RIG_WORKERS_MAX 4
 #define RIG_LOG_LINES 400
 #define RIG_LOG_TEXT 256
+#define RIG_LATER_MAX 64
+#define RIG_ACTORS_MAX 8
 
 struct rig;
 
@@ -38,11 +41,26 @@ struct rig_worker {
     struct pay_worker *worker;
     struct fiber *fiber;
     int64_t wake_us;     /* not scheduled before, unless it waits for news */
+    bool in_pass;        /* it stands in the middle of one: a port call that takes its time, a freeze */
     bool waits_for_news; /* between two passes: anything its ports have to say wakes it */
     bool frozen;
     bool crashed;
     bool stopping;      /* SIGTERM was sent */
     int64_t restart_us; /* when an empty slot gets a new worker; 0: never */
+};
+
+/* Something that happens by itself: a server comes back, a plan's next trouble. */
+struct rig_later {
+    int64_t due_us;
+    uint64_t order; /* of those due at the same time, the one asked for first */
+    void (*happen)(struct rig *rig, uint32_t argument);
+    uint32_t argument;
+};
+
+/* Somebody beside the workers who takes turns with them: an intake, a reader. */
+struct rig_actor {
+    void (*step)(struct rig *rig, struct rig_actor *actor);
+    int64_t wake_us; /* not scheduled before */
 };
 
 struct rig {
@@ -59,6 +77,15 @@ struct rig {
     uint32_t
         switch_per_mille; /* chance that a port call lets another worker run first; 0: workers change only between passes */
     uint64_t steps;
+    struct rig_later later[RIG_LATER_MAX];
+    uint32_t later_count;
+    uint64_t laters; /* ever asked for */
+    struct rig_actor *actors[RIG_ACTORS_MAX];
+    uint32_t actor_count;
+    struct trace trace;
+    /* fault.h's choose, for every worker; NULL: none. */
+    const struct fault_entry *(*choose_fault)(struct rig *rig, const struct rig_worker *worker, enum fault_call call);
+    bool quiet; /* no log is kept: who wants it runs the seed again */
     uint32_t log_count;
     char log[RIG_LOG_LINES][RIG_LOG_TEXT]; /* the last lines that workers logged */
 };
@@ -75,14 +102,23 @@ void rig_stop(struct rig_worker *worker);
 /* SIGSTOP for `ms`, where it stands. */
 void rig_freeze(struct rig_worker *worker, int64_t ms);
 
-/* One move of one worker, or time passes. */
+/* Calls `happen` in `ms`, between two moves of the workers. */
+void rig_later(struct rig *rig, int64_t ms, void (*happen)(struct rig *rig, uint32_t argument), uint32_t argument);
+
+/* The actor stays the caller's, and has its turns until the rig's end. */
+void rig_add_actor(struct rig *rig, struct rig_actor *actor);
+
+/* One move of one worker or actor, or time passes. */
 void rig_step(struct rig *rig);
 /* Steps until `done` (NULL: never) or `limit_ms` of virtual time have passed. True: done. */
 bool rig_run(struct rig *rig, bool (*done)(struct rig *rig), int64_t limit_ms);
 void rig_run_for(struct rig *rig, int64_t ms);
 
-/* Every request answered, and P at the end of its partition, in every lane. */
+/* Every request answered, and P at the end of its partition, in every lane; or halted where it has to be (history_finished). */
 bool rig_all_answered(struct rig *rig);
+
+/* The lane, or the whole ledger. */
+bool rig_has_halted(struct rig *rig, int32_t partition);
 
 /* The log of the workers and the script, for a failing test. */
 void rig_explain(const struct rig *rig);

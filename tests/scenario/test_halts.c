@@ -56,10 +56,14 @@ static struct rig *at_rest(uint32_t count) {
     return rig;
 }
 
+static void tamper(struct rig *rig, enum history_tampering what, int32_t partition) {
+    assert_true(history_tamper(&rig->history, what, partition));
+}
+
 /* After something was done to partition 0: it halts with this reason, not before the second look where there is one, and partition 1 goes on. */
 static void only_lane_0_halts(struct rig *rig, enum pay_halt reason, bool at_once) {
-    rig->history.tampered = true;
     uint32_t answered = workload_reply_count(rig, 0);
+    rig->history.halt_within_ms = at_once ? 5000 : 20000;
     rig_start_worker(rig);
     rig_run_for(rig, 5000);
     assert_int_equal(halted(rig, 0), at_once ? reason : PAY_HALT_NONE);
@@ -69,8 +73,7 @@ static void only_lane_0_halts(struct rig *rig, enum pay_halt reason, bool at_onc
     assert_int_equal(workload_reply_count(rig, 0), answered);
     assert_int_equal(halted(rig, 1), PAY_HALT_NONE);
     assert_false(rig->database.tables.ledger.halted);
-    assert_true(history_all_answered(&rig->history, 1));
-    end(rig);
+    ends_well(rig, 1000);
 }
 
 /* ---- one lane ---- */
@@ -78,6 +81,7 @@ static void only_lane_0_halts(struct rig *rig, enum pay_halt reason, bool at_onc
 static void a_request_log_cut_below_p_halts_its_lane_at_the_second_look(void **state) {
     (void)state;
     struct rig *rig = at_rest(4);
+    tamper(rig, TAMPERED_REQUESTS_CUT, 0);
     fake_broker_truncate(&rig->broker, TOPIC_REQUESTS, 0, 2);
     only_lane_0_halts(rig, PAY_HALT_LOG_TRUNCATED, false);
 }
@@ -94,10 +98,25 @@ static void a_request_log_that_comes_back_before_the_second_look_halts_nothing(v
     ends_well(rig, 20000);
 }
 
+/* SIGSTOP between the claim and its look at the log: ten seconds from the look, not from the pass that it belongs to. */
+static void two_looks_are_ten_seconds_apart_although_the_first_came_late(void **state) {
+    (void)state;
+    struct rig *rig = at_rest(4);
+    struct fake_log *log = fake_broker_log(&rig->broker, TOPIC_REQUESTS, 0);
+    assert_true(fault_script_parse("w2.claim#1:freeze-after=8000", &rig->script));
+    log->high_watermark = 2;
+    rig_start_worker(rig);
+    rig_run_for(rig, 14000);
+    log->high_watermark = log->end;
+    assert_int_equal(halted(rig, 0), PAY_HALT_NONE);
+    ends_well(rig, 20000);
+}
+
 static void other_records_at_the_anchor_halt_their_lane(void **state) {
     (void)state;
     struct rig *rig = at_rest(4);
     struct fake_log *log = fake_broker_log(&rig->broker, TOPIC_REQUESTS, 0);
+    tamper(rig, TAMPERED_REQUESTS_REPLACED, 0);
     fake_broker_truncate(&rig->broker, TOPIC_REQUESTS, 0, 0);
     workload_many(rig, 0, "other", 6);
     assert_int_equal(log->end, 6);
@@ -111,12 +130,49 @@ static void a_topic_made_anew_under_a_running_worker_halts_its_lanes_within_a_mi
     workload_many(rig, 0, "a", 3);
     assert_true(rig_run(rig, rig_all_answered, 5000));
     rig_run_for(rig, 2500);
-    rig->history.tampered = true;
+    tamper(rig, TAMPERED_REQUESTS_REPLACED, 0);
     fake_broker_recreate(&rig->broker, TOPIC_REQUESTS);
     workload_many(rig, 0, "other", 3);
     rig_run_for(rig, 75000);
     assert_int_equal(halted(rig, 0), PAY_HALT_LOG_REPLACED);
     assert_int_equal(rig->database.tables.payment_count, 3);
+    end(rig);
+}
+
+/* SIGSTOP between two calls of one pass: the record it is given next is another topic's. */
+static void a_topic_made_anew_during_a_pause_inside_a_pass_settles_nothing_of_it(void **state) {
+    (void)state;
+    struct rig *rig = begin("w1.next_record#6:freeze-before=3000", 1);
+    rig_start_worker(rig);
+    workload_many(rig, 0, "a", 3);
+    assert_true(rig_run(rig, rig_all_answered, 5000));
+    rig_run_for(rig, 100);
+    workload_many(rig, 0, "stops", 1);
+    rig_run_for(rig, 500);
+    assert_true(rig->workers[0].frozen);
+    tamper(rig, TAMPERED_REQUESTS_REPLACED, 0);
+    fake_broker_recreate(&rig->broker, TOPIC_REQUESTS);
+    workload_many(rig, 0, "other", 6);
+    rig_run_for(rig, 10000);
+    assert_int_equal(rig->database.tables.payment_count, 3);
+    assert_int_equal(halted(rig, 0), PAY_HALT_LOG_REPLACED);
+    end(rig);
+}
+
+/* Nothing is due there, so nothing but the minute makes the worker look. */
+static void a_topic_made_anew_beside_an_error_event_halts_its_idle_lane_within_a_minute(void **state) {
+    (void)state;
+    struct rig *rig = begin("", 1);
+    rig_start_worker(rig);
+    workload_many(rig, 0, "a", 3);
+    assert_true(rig_run(rig, rig_all_answered, 5000));
+    rig_run_for(rig, 2500);
+    tamper(rig, TAMPERED_REQUESTS_REPLACED, 0);
+    fake_broker_recreate(&rig->broker, TOPIC_REQUESTS);
+    workload_many(rig, 0, "other", 3);
+    fake_broker_trouble(&rig->broker, -1);
+    rig_run_for(rig, 75000);
+    assert_int_equal(halted(rig, 0), PAY_HALT_LOG_REPLACED);
     end(rig);
 }
 
@@ -128,13 +184,50 @@ static void a_topic_made_anew_during_a_pause_settles_nothing_of_it(void **state)
     assert_true(rig_run(rig, rig_all_answered, 5000));
     rig_run_for(rig, 2500);
     rig_freeze(worker, 3000);
-    rig->history.tampered = true;
+    tamper(rig, TAMPERED_REQUESTS_REPLACED, 0);
     fake_broker_recreate(&rig->broker, TOPIC_REQUESTS);
     workload_many(rig, 0, "other", 6);
     rig_run_for(rig, 10000);
     assert_int_equal(halted(rig, 0), PAY_HALT_LOG_REPLACED);
     assert_int_equal(rig->database.tables.payment_count, 3);
     end(rig);
+}
+
+/* Topics made anew under a worker at rest, with nothing but markers behind its position: only P could move. */
+static struct rig *made_anew_with_markers_at_the_end(struct rig_worker **ret_worker) {
+    struct rig *rig = begin("", 1);
+    *ret_worker = rig_start_worker(rig);
+    workload_many(rig, 0, "a", 3);
+    assert_true(rig_run(rig, rig_all_answered, 5000));
+    rig_run_for(rig, 2500);
+    tamper(rig, TAMPERED_REQUESTS_REPLACED, 0);
+    fake_broker_recreate(&rig->broker, TOPIC_REQUESTS);
+    workload_many(rig, 0, "other", 3);
+    for (int i = 0; i < 3; i++) fake_broker_append_control(&rig->broker, TOPIC_REQUESTS, 0);
+    return rig;
+}
+
+static void only_its_anchor_was_read(struct rig *rig) {
+    rig_run_for(rig, 10000);
+    assert_int_equal(halted(rig, 0), PAY_HALT_LOG_REPLACED);
+    assert_int_equal(row(rig, 0)->next_offset, 3);
+    end(rig);
+}
+
+static void a_topic_made_anew_during_a_pause_moves_no_p(void **state) {
+    (void)state;
+    struct rig_worker *worker;
+    struct rig *rig = made_anew_with_markers_at_the_end(&worker);
+    rig_freeze(worker, 3000);
+    only_its_anchor_was_read(rig);
+}
+
+static void a_topic_made_anew_beside_an_error_event_moves_no_p(void **state) {
+    (void)state;
+    struct rig_worker *worker;
+    struct rig *rig = made_anew_with_markers_at_the_end(&worker);
+    fake_broker_trouble(&rig->broker, -1);
+    only_its_anchor_was_read(rig);
 }
 
 static void a_longer_topic_made_anew_under_an_idle_worker_settles_nothing_of_it(void **state) {
@@ -144,7 +237,7 @@ static void a_longer_topic_made_anew_under_an_idle_worker_settles_nothing_of_it(
     workload_many(rig, 0, "a", 3);
     assert_true(rig_run(rig, rig_all_answered, 5000));
     rig_run_for(rig, 2500);
-    rig->history.tampered = true;
+    tamper(rig, TAMPERED_REQUESTS_REPLACED, 0);
     fake_broker_recreate(&rig->broker, TOPIC_REQUESTS);
     workload_many(rig, 0, "other", 6);
     rig_run_for(rig, 10000);
@@ -159,7 +252,7 @@ static void a_shorter_topic_made_anew_under_a_running_worker_halts_its_lane(void
     rig_start_worker(rig);
     workload_many(rig, 0, "a", 5);
     assert_true(rig_run(rig, rig_all_answered, 5000));
-    rig->history.tampered = true;
+    tamper(rig, TAMPERED_REQUESTS_REPLACED, 0);
     fake_broker_recreate(&rig->broker, TOPIC_REQUESTS);
     workload_many(rig, 0, "other", 2);
     rig_run_for(rig, 30000);
@@ -172,6 +265,7 @@ static void requests_that_retention_ate_before_they_were_settled_halt_their_lane
     (void)state;
     struct rig *rig = at_rest(4);
     workload_many(rig, 0, "unsettled", 3);
+    tamper(rig, TAMPERED_REQUESTS_EATEN, 0);
     fake_broker_move_start(&rig->broker, TOPIC_REQUESTS, 0, 6);
     only_lane_0_halts(rig, PAY_HALT_REQUESTS_LOST, true);
 }
@@ -206,6 +300,7 @@ static void requests_that_retention_ate_before_they_were_answered_halt_their_lan
     rig_run_for(rig, 15000);
     assert_int_equal(row(rig, 0)->next_offset, 4);
     assert_int_equal(workload_reply_count(rig, 0), 0);
+    tamper(rig, TAMPERED_REQUESTS_EATEN, 0);
     fake_broker_move_start(&rig->broker, TOPIC_REQUESTS, 0, 4);
     only_lane_0_halts(rig, PAY_HALT_REPLIES_LOST, true);
 }
@@ -213,6 +308,7 @@ static void requests_that_retention_ate_before_they_were_answered_halt_their_lan
 static void a_reply_log_cut_below_acknowledged_replies_halts_its_lane_at_the_second_look(void **state) {
     (void)state;
     struct rig *rig = at_rest(4);
+    tamper(rig, TAMPERED_REPLIES_CUT, 0);
     fake_broker_truncate(&rig->broker, TOPIC_REPLIES, 0, 2);
     only_lane_0_halts(rig, PAY_HALT_REPLY_LOG_TRUNCATED, false);
 }
@@ -233,16 +329,14 @@ static void a_reply_of_another_ledger_halts_its_lane(void **state) {
                                          {"covers-from", "4", 1},
                                          {"log-generation", "1", 1},
                                          {"ledger-id", "0190f3c0-0000-7000-8000-00000000ffff", 36}};
+    tamper(rig, TAMPERED_FOREIGN_LEDGER, 0);
     fake_broker_append(&rig->broker, TOPIC_REPLIES, 0, "x", "{}", headers, 4);
-    struct rig *same = rig;
-    same->history.tampered = true;
     rig_start_worker(rig);
     rig_run_for(rig, 5000);
     workload_many(rig, 1, "later", 2);
     rig_run_for(rig, 5000);
     assert_int_equal(halted(rig, 0), PAY_HALT_FOREIGN_LEDGER);
-    assert_true(history_all_answered(&rig->history, 1));
-    end(rig);
+    ends_well(rig, 1000);
 }
 
 static void records_without_our_headers_in_the_reply_log_are_skipped(void **state) {
@@ -260,6 +354,7 @@ static void records_without_our_headers_in_the_reply_log_are_skipped(void **stat
 static void rows_of_another_group_or_cluster_are_not_taken(void **state) {
     (void)state;
     struct rig *rig = at_rest(2);
+    tamper(rig, TAMPERED_OTHER_GROUP, 0);
     snprintf(fake_database_lane(&rig->database, 0)->group_id, FAKE_NAME_MAX, "another");
     int64_t epoch = row(rig, 0)->owner_epoch;
     workload_many(rig, 0, "later", 2);
@@ -268,8 +363,7 @@ static void rows_of_another_group_or_cluster_are_not_taken(void **state) {
     rig_run_for(rig, 5000);
     assert_int_equal(row(rig, 0)->owner_epoch, epoch);
     assert_int_equal(row(rig, 0)->next_offset, 2);
-    assert_true(history_all_answered(&rig->history, 1));
-    end(rig);
+    ends_well(rig, 1000);
 }
 
 /* ---- a record ---- */
@@ -285,6 +379,7 @@ static void a_poison_record_halts_its_lane_and_the_others_go_on(void **state) {
     workload_many(rig, 1, "b", 4);
     rig_run_for(rig, 8000);
     assert_int_equal(halted(rig, 0), PAY_HALT_POISON);
+    assert_true(pay_worker_counters(rig->workers[0].worker)->halved > 0);
     assert_int_equal(row(rig, 0)->next_offset, 2);
     assert_int_equal(workload_reply_count(rig, 0), 2);
     assert_int_equal(halted(rig, 1), PAY_HALT_NONE);
@@ -363,13 +458,35 @@ static void a_database_put_back_halts_the_whole_ledger(void **state) {
     workload_many(rig, 0, "lost", 3);
     assert_true(rig_run(rig, rig_all_answered, 5000));
     rig_run_for(rig, 2500);
-    rig->history.tampered = true;
     fake_database_put_back(&rig->database, backup);
+    tamper(rig, TAMPERED_DATABASE_PUT_BACK, 0);
     fake_tables_free(backup);
     uint64_t commits = rig->database.commit_count;
     workload_many(rig, 1, "later", 3);
     rig_run_for(rig, 60000);
     assert_true(rig->database.tables.ledger.halted);
+    assert_int_equal(rig->database.tables.ledger.halted_reason, PAY_HALT_DATABASE_ROLLED_BACK);
+    assert_int_equal(rig->database.commit_count, commits);
+    end(rig);
+}
+
+/* The loss shows in partition 1 only, and a lane is claimed after the other: what is compared is compared before any of them. */
+static void a_database_put_back_settles_nothing_where_nothing_was_lost_either(void **state) {
+    (void)state;
+    struct rig *rig = begin("", 2);
+    rig_start_worker(rig);
+    workload_many(rig, 0, "a", 3);
+    assert_true(rig_run(rig, rig_all_answered, 5000));
+    struct fake_tables *backup = fake_database_copy(&rig->database);
+    workload_many(rig, 1, "lost", 3);
+    assert_true(rig_run(rig, rig_all_answered, 5000));
+    rig_run_for(rig, 2500);
+    fake_database_put_back(&rig->database, backup);
+    tamper(rig, TAMPERED_DATABASE_PUT_BACK, 0);
+    fake_tables_free(backup);
+    uint64_t commits = rig->database.commit_count;
+    workload_many(rig, 0, "later", 3);
+    rig_run_for(rig, 60000);
     assert_int_equal(rig->database.tables.ledger.halted_reason, PAY_HALT_DATABASE_ROLLED_BACK);
     assert_int_equal(rig->database.commit_count, commits);
     end(rig);
@@ -453,6 +570,21 @@ static void a_generation_raised_during_the_comparison_does_not_halt_the_ledger(v
     end(rig);
 }
 
+/* Its wait for the replies on the wire begins when it knows, not with the pass in which it stood still. */
+static void the_comparison_waits_ten_seconds_from_when_it_knew(void **state) {
+    (void)state;
+    struct rig *rig = begin("w1.read_ledger#2:freeze-after=8000", 1);
+    rig_start_worker(rig);
+    rig_run_for(rig, 1000);
+    fake_database_stop(&rig->database);
+    fake_database_start(&rig->database);
+    rig_run_for(rig, 17500);
+    assert_true(rig->database.tables.ledger.incarnation_us != rig->database.server_started_us);
+    rig_run_for(rig, 2000);
+    assert_true(rig->database.tables.ledger.incarnation_us == rig->database.server_started_us);
+    ends_well(rig, 1000);
+}
+
 static void a_halted_ledger_goes_on_when_a_person_lifts_it(void **state) {
     (void)state;
     struct rig *rig = begin("", 1);
@@ -507,9 +639,14 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_log_cut_below_p_halts_its_lane_at_the_second_look),
         cmocka_unit_test(a_request_log_that_comes_back_before_the_second_look_halts_nothing),
+        cmocka_unit_test(two_looks_are_ten_seconds_apart_although_the_first_came_late),
         cmocka_unit_test(other_records_at_the_anchor_halt_their_lane),
         cmocka_unit_test(a_topic_made_anew_under_a_running_worker_halts_its_lanes_within_a_minute),
+        cmocka_unit_test(a_topic_made_anew_during_a_pause_inside_a_pass_settles_nothing_of_it),
+        cmocka_unit_test(a_topic_made_anew_beside_an_error_event_halts_its_idle_lane_within_a_minute),
         cmocka_unit_test(a_topic_made_anew_during_a_pause_settles_nothing_of_it),
+        cmocka_unit_test(a_topic_made_anew_during_a_pause_moves_no_p),
+        cmocka_unit_test(a_topic_made_anew_beside_an_error_event_moves_no_p),
         cmocka_unit_test(a_longer_topic_made_anew_under_an_idle_worker_settles_nothing_of_it),
         cmocka_unit_test(a_shorter_topic_made_anew_under_a_running_worker_halts_its_lane),
         cmocka_unit_test(requests_that_retention_ate_before_they_were_settled_halt_their_lane),
@@ -526,10 +663,12 @@ int main(void) {
         cmocka_unit_test(a_dead_letter_too_large_for_its_topic_becomes_a_stub),
         cmocka_unit_test(a_full_window_stops_fetching_only_its_lane),
         cmocka_unit_test(a_database_put_back_halts_the_whole_ledger),
+        cmocka_unit_test(a_database_put_back_settles_nothing_where_nothing_was_lost_either),
         cmocka_unit_test(replies_beyond_p_halt_the_whole_ledger_also_without_a_restart),
         cmocka_unit_test(a_claim_overtaken_by_another_session_does_not_halt_the_ledger),
         cmocka_unit_test(an_unknown_incarnation_waits_ten_seconds_and_one_of_two_workers_adopts_it),
         cmocka_unit_test(a_generation_raised_during_the_comparison_does_not_halt_the_ledger),
+        cmocka_unit_test(the_comparison_waits_ten_seconds_from_when_it_knew),
         cmocka_unit_test(a_halted_ledger_goes_on_when_a_person_lifts_it),
         cmocka_unit_test(a_failed_precondition_ends_the_worker_before_it_claims_anything),
         cmocka_unit_test(a_new_partition_gets_its_row_from_the_worker),

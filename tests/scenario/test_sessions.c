@@ -240,6 +240,63 @@ static void a_stopped_worker_leaves_nothing_between_p_and_the_replies(void **sta
     ends_well(rig, 5000);
 }
 
+static void a_worker_stopped_at_any_moment_waits_for_its_replies(void **state) {
+    (void)state;
+    for (int64_t after_ms = 0; after_ms < 100; after_ms += 3) {
+        struct rig *rig = begin("", 1);
+        rig->database.latency_ms = 5;
+        rig->broker.latency_ms = 20;
+        struct rig_worker *worker = rig_start_worker(rig);
+        rig_run_for(rig, 1000);
+        workload_many(rig, 0, "s", 4);
+        rig_run_for(rig, after_ms);
+        rig_stop(worker);
+        rig_run_for(rig, 5000);
+        assert_false(worker->alive);
+        assert_int_equal(row(rig, 0)->replied_offset, row(rig, 0)->next_offset);
+        assert_int_equal(row(rig, 0)->reply_position, fake_broker_log(&rig->broker, TOPIC_REPLIES, 0)->end);
+        rig_start_worker(rig);
+        ends_well(rig, 5000);
+    }
+}
+
+static bool four_settled(struct rig *rig) { return row(rig, 0)->next_offset == 4; }
+
+/* One worker, its replies on their way, and a second one that joins. */
+static struct rig *a_second_worker_joins(const char *script, struct rig_worker *ret_workers[2]) {
+    struct rig *rig = begin(script, 2);
+    rig->broker.latency_ms = 50;
+    ret_workers[0] = rig_start_worker(rig);
+    rig_run_for(rig, 1000);
+    workload_many(rig, 0, "r", 4);
+    assert_true(rig_run(rig, four_settled, 5000));
+    assert_int_equal(workload_reply_count(rig, 0), 0);
+    ret_workers[1] = rig_start_worker(rig);
+    return rig;
+}
+
+static void a_revoke_waits_for_replies_on_their_way(void **state) {
+    (void)state;
+    struct rig_worker *workers[2];
+    struct rig *rig = a_second_worker_joins("", workers);
+    rig_run_for(rig, 10000);
+    assert_int_equal(counters(workers[0])->looked_up + counters(workers[1])->looked_up, 0);
+    assert_int_equal(workload_reply_count(rig, 0), 4);
+    ends_well(rig, 5000);
+}
+
+static void a_revoke_waits_two_seconds_and_no_longer(void **state) {
+    (void)state;
+    struct rig_worker *workers[2];
+    struct rig *rig = a_second_worker_joins("p1:lost", workers); /* sent again after ten seconds */
+    int64_t epoch = row(rig, 0)->owner_epoch;
+    rig_run_for(rig, 1500);
+    assert_int_equal(row(rig, 0)->owner_epoch, epoch);
+    rig_run_for(rig, 2500);
+    assert_int_equal(row(rig, 0)->owner_epoch, epoch + 1);
+    ends_well(rig, 30000);
+}
+
 static void a_lying_report_ends_only_the_session_of_its_lanes(void **state) {
     (void)state;
     struct rig *rig = begin("p2:lie-kept", 4); /* four lanes of one worker: two producers */
@@ -425,6 +482,9 @@ int main(void) {
         cmocka_unit_test(a_rebalance_in_the_middle_of_a_settle_loses_nothing),
         cmocka_unit_test(three_workers_share_the_partitions_and_one_gets_them_all_in_the_end),
         cmocka_unit_test(a_stopped_worker_leaves_nothing_between_p_and_the_replies),
+        cmocka_unit_test(a_worker_stopped_at_any_moment_waits_for_its_replies),
+        cmocka_unit_test(a_revoke_waits_for_replies_on_their_way),
+        cmocka_unit_test(a_revoke_waits_two_seconds_and_no_longer),
         cmocka_unit_test(a_lying_report_ends_only_the_session_of_its_lanes),
         cmocka_unit_test(a_fatal_producer_is_replaced),
         cmocka_unit_test(several_requests_in_flight_leave_a_hole_that_the_next_claim_fills),
