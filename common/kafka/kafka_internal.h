@@ -26,6 +26,12 @@ enum pay_move pay_kafka_handle_open(const struct pay_kafka_options *options, enu
                                     const struct pay_kafka_fixed *fixed, int events,
                                     struct pay_kafka_handle **ret_handle, struct pay_error *error);
 
+/* For tests, which look at what it was opened with. */
+struct pay_kafka_publisher;
+struct pay_kafka_reader;
+const struct pay_kafka_handle *pay_kafka_publisher_handle(const struct pay_kafka_publisher *publisher);
+const struct pay_kafka_handle *pay_kafka_reader_handle(const struct pay_kafka_reader *reader);
+
 /* Stops the wake-ups and lets the reaper destroy it. The caller has let go of topics, messages and events of it. NULL is fine. */
 void pay_kafka_handle_release(struct pay_kafka_handle *handle);
 

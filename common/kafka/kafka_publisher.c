@@ -209,6 +209,10 @@ bool pay_kafka_publisher_take_trouble(struct pay_kafka_publisher *publisher, str
 
 uint64_t pay_kafka_publisher_outstanding(const struct pay_kafka_publisher *publisher) { return publisher->outstanding; }
 
+const struct pay_kafka_handle *pay_kafka_publisher_handle(const struct pay_kafka_publisher *publisher) {
+    return publisher->handle;
+}
+
 int pay_kafka_publisher_descriptor(const struct pay_kafka_publisher *publisher) { return publisher->handle->wake_fd; }
 
 void pay_kafka_publisher_purge(struct pay_kafka_publisher *publisher) {

@@ -278,6 +278,8 @@ enum pay_move pay_kafka_reader_offset_at(struct pay_kafka_reader *reader, const 
     return move;
 }
 
+const struct pay_kafka_handle *pay_kafka_reader_handle(const struct pay_kafka_reader *reader) { return reader->handle; }
+
 int pay_kafka_reader_descriptor(const struct pay_kafka_reader *reader) { return reader->handle->wake_fd; }
 
 void pay_kafka_reader_close(struct pay_kafka_reader *reader) {

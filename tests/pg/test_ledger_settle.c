@@ -371,6 +371,94 @@ static void test_a_deadlock_means_redo(void **state) {
     session_close(s);
 }
 
+/* ---- lock orders, seen by who waits where ---- */
+
+static void wait_until_blocked(struct session *s) {
+    until(watcher, "SELECT cardinality(pg_blocking_pids(%d)) > 0", session_backend(s));
+}
+
+static bool account_is_free(const char *account_id) {
+    return sql_number(
+               books,
+               "SELECT count(*) FROM (SELECT FROM paybuf.account WHERE account_id = '%s' FOR UPDATE SKIP LOCKED) a",
+               account_id) == 1;
+}
+
+static void test_a_settle_holds_its_lane_before_it_waits_for_an_account(void **state) {
+    (void)state;
+    open_account("alice", 1000);
+    struct session *s = session_open("one"), *next = session_open("next");
+    session_claim(s, 0);
+    add_record(s, 0, "o-1", 1, "alice", 100);
+    sql(books, "BEGIN; SELECT FROM paybuf.account FOR UPDATE");
+    assert_int_equal(PAY_OK, begin_settle(s));
+    wait_until_blocked(s);
+    assert_int_equal(PAY_AGAIN, claim_now(next, 0));
+    sql(books, "COMMIT");
+    assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
+    decide_and_write(s);
+    assert_committed(wait_settle(s), s);
+    session_close(s);
+    session_close(next);
+}
+
+static void test_accounts_are_locked_in_the_global_order(void **state) {
+    (void)state;
+    const char *const accounts[] = {"a", "b", "c"};
+    for (int i = 0; i < 3; i++) open_account(accounts[i], 1000);
+    struct session *s = session_open("one");
+    session_claim(s, 0);
+    for (int i = 2; i >= 0; i--) add_record(s, 0, accounts[i], 1, accounts[i], 100);
+    sql(books, "BEGIN; SELECT FROM paybuf.account WHERE account_id = 'b' FOR UPDATE");
+    assert_int_equal(PAY_OK, begin_settle(s));
+    wait_until_blocked(s);
+    assert_false(account_is_free("a"));
+    assert_true(account_is_free("c"));
+    sql(books, "COMMIT");
+    assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
+    decide_and_write(s);
+    assert_committed(wait_settle(s), s);
+    session_close(s);
+}
+
+static void insert_payment(const char *order_id) {
+    sql(books,
+        "INSERT INTO paybuf.payment (tenant, order_id, attempt, account_id, currency, amount_minor, outcome, reason, "
+        "log_generation, src_partition, src_offset, decided_at)"
+        " VALUES ('t', '%s', 1, 'nobody', 'EUR', 1, 'declined', 'unknown_account', 9, 0, 0, now())",
+        order_id);
+}
+
+static void test_payments_are_inserted_in_the_order_of_their_key(void **state) {
+    (void)state;
+    char code[6];
+    open_account("a", 1000);
+    open_account("b", 1000);
+    open_account("c", 1000);
+    struct session *s = session_open("one");
+    session_claim(s, 0);
+    add_record(s, 0, "o-3", 1, "a", 100); /* neither arrival nor accounts are in the keys' order */
+    add_record(s, 0, "o-2", 1, "c", 100);
+    add_record(s, 0, "o-1", 1, "b", 100);
+    assert_int_equal(PAY_OK, begin_settle(s));
+    assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
+    sql(books, "BEGIN");
+    insert_payment("o-2");
+    decide_and_write(s);
+    wait_until_blocked(s);
+    sql(books, "SAVEPOINT before; SET LOCAL lock_timeout = '100ms'");
+    insert_payment("o-3"); /* not there yet */
+    sql(books, "ROLLBACK TO before; SET LOCAL lock_timeout = '100ms'");
+    sql_fails(books, code,
+              "INSERT INTO paybuf.payment SELECT tenant, 'o-1', attempt, account_id, currency, amount_minor, outcome, "
+              "reason, balance_after_minor, account_version, log_generation, src_partition, src_offset, decided_at"
+              " FROM paybuf.payment WHERE order_id = 'o-2'");
+    assert_true(strcmp(code, "55P03") == 0 || strcmp(code, "40P01") == 0); /* it is, and waits for o-2 */
+    sql(books, "ROLLBACK");
+    assert_committed(wait_settle(s), s);
+    session_close(s);
+}
+
 /* ---- COMMIT ---- */
 
 static void slow_commit(const char *body) {
@@ -704,6 +792,9 @@ int main(void) {
         cmocka_unit_test_setup(test_the_same_identity_in_two_lanes_is_decided_once, books_reset),
         cmocka_unit_test_setup(test_the_same_identity_on_the_same_account_waits_and_is_then_a_duplicate, books_reset),
         cmocka_unit_test_setup(test_two_sessions_on_one_account_take_turns_and_versions_have_no_holes, books_reset),
+        cmocka_unit_test_setup(test_a_settle_holds_its_lane_before_it_waits_for_an_account, books_reset),
+        cmocka_unit_test_setup(test_accounts_are_locked_in_the_global_order, books_reset),
+        cmocka_unit_test_setup(test_payments_are_inserted_in_the_order_of_their_key, books_reset),
         cmocka_unit_test_setup(test_a_lock_held_too_long_means_redo, books_reset),
         cmocka_unit_test_setup(test_a_deadlock_means_redo, books_reset),
         cmocka_unit_test_setup(test_a_backend_killed_while_it_commits_leaves_nothing_and_the_session_is_over,

@@ -104,6 +104,8 @@ static void nothing_on_file_is_a_broken_invariant_never_a_new_decision(void **un
     assert_false(pay_answer_find(&record, NULL, &declined, &answer));
     assert_false(pay_answer_find(&garbage, NULL, NULL, &answer));
     assert_false(pay_answer_find(&garbage, NULL, &declined, &answer));
+    first.invalid = PAY_KEY_MISMATCH; /* readable, and still no request: no order's row answers it */
+    assert_false(pay_answer_find(&first, NULL, &declined, &answer));
 }
 
 int main(void) {

@@ -235,6 +235,20 @@ static void orders_and_accounts_are_unique_and_in_the_global_lock_order(void **u
     }
 }
 
+static void the_longest_ids_leave_what_lies_behind_them_alone(void **unused) {
+    (void)unused;
+    char longest[PAY_ID_MAX + 1] = {0};
+    memset(longest, 'x', PAY_ID_MAX);
+    struct pay_record record = a_record(0, longest, 1, longest, 1, "EUR");
+    put_text(record.request.tenant, sizeof record.request.tenant, longest);
+    add(record);
+    pay_batch_slice(batch, 1);
+    pay_batch_prepare(batch);
+    assert_string_equal(batch->accounts[0].tenant, longest);
+    assert_string_equal(batch->accounts[0].account_id, longest);
+    assert_string_equal(batch->accounts[0].currency, "");
+}
+
 static void bytes_that_are_no_request_and_dropped_records_read_nothing(void **unused) {
     (void)unused;
     add(an_invalid_record(0, PAY_MALFORMED_JSON, PAY_FIELD_NONE));
@@ -976,6 +990,7 @@ int main(void) {
         test(orders_and_accounts_are_unique_and_in_the_global_lock_order),
         test(bytes_that_are_no_request_and_dropped_records_read_nothing),
         test(preparing_again_forgets_what_was_read_and_decided),
+        test(the_longest_ids_leave_what_lies_behind_them_alone),
         test(only_the_slice_is_prepared),
         test(a_later_record_of_the_batch_sees_the_decision_of_an_earlier_one),
         test(attempts_chain_within_one_batch),

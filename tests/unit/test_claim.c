@@ -196,6 +196,7 @@ static void a_reply_of_ours_at_or_beyond_P_halts_database_rolled_back(void **unu
             halts_with(&claim, &view, PAY_HALT_DATABASE_ROLLED_BACK);
         else
             opens_at(&claim, &view, 20);
+        assert_int_equal(claim.replied_offset, s >= 20 ? 18 : s + 1); /* what can't be is no pair */
     }
 }
 

@@ -188,6 +188,7 @@ static void the_same_fields_again_get_the_stored_payment_as_a_duplicate(void **u
     assert_int_equal(pay_decide(&again, &stored, &account, NOW_US, &answer), PAY_VERDICT_STORED);
     assert_int_equal(answer.outcome, PAY_PAID);
     assert_true(answer.duplicate);
+    assert_true(answer.has_decision);
     assert_same_decision(&answer.decision, &stored);
     assert_true(answer.decided_at_us == stored.decided_at_us);
     assert_null(answer.decision.next); /* an answer outlives the list it came from */

@@ -286,7 +286,9 @@ static void records_from_R_to_P_are_only_answered(void **unused) {
     struct pay_lane lane = a_lane(20, 17, 10);
     assert_int_equal(pay_lane_receive(&lane, 10), PAY_RECEIVE_ANSWER);
     assert_int_equal(pay_lane_receive(&lane, 17), PAY_RECEIVE_ANSWER);
+    assert_true(lane.replaying);
     assert_int_equal(pay_lane_receive(&lane, 20), PAY_RECEIVE_SETTLE);
+    assert_false(lane.replaying);
     assert_int_equal(lane.unreplied, 3);
 }
 
@@ -341,6 +343,12 @@ static void the_end_of_the_partition_ends_the_replay_as_a_record_does(void **unu
     assert_false(pay_lane_receive_end(&lane, 20));
     lane = a_lane(20, 17, 10);
     assert_false(pay_lane_receive_end(&lane, 22));
+    lane = a_lane(20, 17, 10);
+    pay_lane_receive(&lane, 19); /* its end is where the last record left off */
+    assert_false(pay_lane_receive_end(&lane, 20));
+    lane = a_lane(20, 17, 17);
+    pay_lane_receive(&lane, 17); /* the anchor itself is the first that isn't answered */
+    assert_true(pay_lane_receive_end(&lane, 20));
 }
 
 static void an_end_below_P_says_nothing_about_the_anchor_yet(void **unused) {
@@ -468,6 +476,12 @@ static void committing_back_or_beyond_what_was_received_is_a_programmers_error(v
     c.processed = 19;
     assert_true(aborts(commit, &c));
     c.processed = 22;
+    assert_true(aborts(commit, &c));
+    c.lane = a_lane(20, 17, 10); /* while it replays nothing is settled, so P stands still */
+    c.replied_offset = 10;
+    c.processed = 20;
+    assert_false(aborts(commit, &c));
+    c.processed = 21;
     assert_true(aborts(commit, &c));
     c.processed = 21;
     c.anchor = 21;

@@ -321,6 +321,8 @@ static void what_only_looks_like_metadata_is_not_taken_for_it(void **state) {
                                          "\"m\\u0065tadat\\u0041\":{}",
                                          "\"metadat\xc3\xa1\":{\"no\":1}",
                                          "\"metadat\\u0161\":{\"no\":1}",
+                                         "\"\\u106detadata\":{\"no\":1}",
+                                         "\"\\n006detadata\":{\"no\":1}",
                                          "\"\\/\\b\\f\\n\\r\\t\\\"\":1.25e3",
                                          "\"x\":-12",
                                          "\"x\":true",
@@ -486,6 +488,9 @@ static void a_byte_order_mark_is_refused(void **state) {
     expect_malformed("\xef\xbb\xbf{" GOOD "}");
     assert_non_null(strstr(parse_strict("\xef\xbb\xbf{" GOOD "}").error.detail, "byte order mark"));
     expect_malformed("\xef\xbb\xbf");
+    assert_non_null(strstr(parse_strict("\xef\xbb\xbf").error.detail, "byte order mark"));
+    expect_malformed("\xef\xbb\xbe{" GOOD "}");
+    assert_null(strstr(parse_strict("\xef\xbb\xbe{" GOOD "}").error.detail, "byte order mark"));
     expect_malformed("\xef\xbb");
     expect_malformed("\xef\xbb{}");
     expect(BYTES("\xff\xfe{\0}\0"), PAY_MALFORMED_JSON, PAY_FIELD_NONE);
@@ -571,6 +576,7 @@ static void numbers_too_large_for_a_machine_are_json_all_the_same(void **state) 
                                           "9223372036854775808",
                                           "1e400",
                                           "-1.5E+999",
+                                          "0.1e999",
                                           "123456789012345678901234567890.5e-3",
                                           "1e-99999"};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -587,6 +593,20 @@ static void numbers_too_large_for_a_machine_are_json_all_the_same(void **state) 
         snprintf(text, sizeof text, AMOUNT("%s"), numbers[i]);
         expect_bad(PAY_FIELD_AMOUNT_MINOR, text);
     }
+}
+
+static void a_number_too_large_may_have_an_exponent_of_one_digit_and_end_the_longest_value(void **state) {
+    (void)state;
+    char text[PAY_VALUE_MAX + 1];
+    size_t length = (size_t)snprintf(text, sizeof text, "{" GOOD ",\"x\":1");
+    memset(text + length, '0', 309);
+    snprintf(text + length + 309, 16, "e1}");
+    assert_true(parse_tolerant(text).good);
+    memset(text + length, ' ', sizeof text - length);
+    memcpy(text + PAY_VALUE_MAX - 7, ",\"y\":1}", 8);
+    memcpy(text + length, "e400", 4);
+    assert_int_equal(strlen(text), PAY_VALUE_MAX);
+    assert_true(parse_tolerant(text).good);
 }
 
 static void a_number_too_large_hides_no_other_fault(void **state) {
@@ -621,6 +641,8 @@ static void a_number_too_large_hides_no_other_fault(void **state) {
                                         "1..5e400",
                                         "0e400-",
                                         "012e400",
+                                        "00e400",
+                                        "00.5e400",
                                         "\"\\u0000\"",
                                         "1e400\\"};
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
@@ -1244,6 +1266,7 @@ int main(void) {
         cmocka_unit_test(text_must_be_utf8),
         cmocka_unit_test(nul_is_refused_everywhere),
         cmocka_unit_test(numbers_too_large_for_a_machine_are_json_all_the_same),
+        cmocka_unit_test(a_number_too_large_may_have_an_exponent_of_one_digit_and_end_the_longest_value),
         cmocka_unit_test(a_number_too_large_hides_no_other_fault),
         cmocka_unit_test(unknown_members_are_refused_by_the_intake_only),
         cmocka_unit_test(an_unknown_member_comes_with_what_was_probably_meant),
