@@ -67,7 +67,7 @@ static enum pay_move open_publisher(struct pay_appender *appender, struct pay_er
 static void finish(struct pay_appender *appender, struct pay_call *call, const struct pay_position *position) {
     if (call->partition >= 0 && call->partition < appender->lane_count) appender->lanes[call->partition].outstanding--;
     appender->whole.outstanding--;
-    appender->options.done(appender->options.argument, call, position);
+    if (call->owner != NULL) call->done(call->owner, call, position);
     pay_pending_remove(appender->pending, call);
 }
 
@@ -75,7 +75,7 @@ static void finish_all(struct pay_appender *appender) {
     struct pay_call *call;
     while ((call = pay_pending_oldest_due(appender->pending)) != NULL ||
            (call = pay_pending_oldest_late(appender->pending)) != NULL) {
-        appender->counters.abandoned += call->request != NULL;
+        appender->counters.abandoned += call->owner != NULL;
         finish(appender, call, NULL);
     }
 }
@@ -167,8 +167,8 @@ static enum pay_move publish(struct pay_appender *appender, const struct pay_app
     return pay_kafka_publisher_publish(appender->publisher, &message, error);
 }
 
-bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record,
-                         struct pay_http_request *request, const char **ret_reason) {
+bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record, struct pay_call **ret_call,
+                         const char **ret_reason) {
     struct pay_error error;
     int64_t now_us = pay_clock_us();
     int32_t partitions = appender->topic.partitions;
@@ -179,21 +179,19 @@ bool pay_appender_submit(struct pay_appender *appender, const struct pay_append 
     if (*ret_reason != NULL) return false;
 
     struct pay_call *call =
-        pay_pending_add(appender->pending, request, (uint32_t)record->value_length + RECORD_OVERHEAD, now_us);
+        pay_pending_add(appender->pending, record->owner, (uint32_t)record->value_length + RECORD_OVERHEAD, now_us);
     if (call == NULL) {
         appender->counters.refused_budget++;
         *ret_reason = "Too many payments are on their way to the log.";
         return false;
     }
-    call->attempt = record->attempt;
-    snprintf(call->order_id, sizeof call->order_id, "%s", record->order_id);
-    snprintf(call->request_id, sizeof call->request_id, "%s", record->request_id);
+    call->done = record->done;
     enum pay_move move = publish(appender, record, call, &error);
     if (move == PAY_OK) {
         call->partition = lane != NULL ? partition : -1;
         if (lane != NULL) count_in(lane, now_us);
         count_in(&appender->whole, now_us);
-        pay_http_set_context(request, call);
+        *ret_call = call;
         return true;
     }
     pay_pending_remove(appender->pending, call); /* never taken by the library: certainly not stored */
@@ -203,9 +201,8 @@ bool pay_appender_submit(struct pay_appender *appender, const struct pay_append 
     return false;
 }
 
-void pay_appender_forget(struct pay_appender *appender, struct pay_http_request *request) {
-    struct pay_call *call = pay_http_context(request);
-    if (call != NULL) pay_pending_detach(appender->pending, call);
+void pay_appender_forget(struct pay_appender *appender, struct pay_call *call) {
+    pay_pending_detach(appender->pending, call);
 }
 
 /* --- reports ------------------------------------------------------------------------------------------------------------------ */
@@ -224,7 +221,7 @@ static void acknowledged(struct pay_appender *appender, struct pay_call *call, c
                                           .partition = report->partition,
                                           .offset = report->offset};
     appender->counters.acknowledged++;
-    appender->counters.late += call->request == NULL;
+    appender->counters.late += call->owner == NULL;
     appender->acknowledged_us = now_us;
     appender->reopen_pause_ms = 0;
     appender->whole.waiting_since_us = now_us;
@@ -292,7 +289,7 @@ static void expire(struct pay_appender *appender, int64_t now_us) {
     const int64_t timeout_us = appender->options.config->producer_request_timeout_ms * 1000;
     while ((call = pay_pending_oldest_due(appender->pending)) != NULL && now_us - call->started_us >= timeout_us) {
         appender->counters.expired++;
-        appender->options.done(appender->options.argument, call, NULL);
+        call->done(call->owner, call, NULL);
         pay_pending_detach(appender->pending, call); /* its record is still on its way */
     }
 }

@@ -2,7 +2,7 @@
  * appender.h - appends to the request log and says honestly what became of each record.
  *
  * submit either refuses (certainly not stored: the record was never given to librdkafka) or takes the record; then exactly one
- * `done` comes for its call: with a position after an honest acknowledgement (no error AND an offset that is larger than the
+ * `done` comes for its owner, never from within submit: with a position after an honest acknowledgement (no error AND an offset that is larger than the
  * partition's last one), or without one: a failed or odd report, the deadline, the end of the handle. "Without" never means "not stored".
  *
  * What goes wrong is routine here: a handle that is fatal, that reported a failure or an odd success, or that stayed silent for
@@ -37,9 +37,6 @@ struct pay_appender_options {
     int epoll;           /* the loop's; our descriptors are added to it with these as data.u64 */
     uint64_t report_tag; /* call pay_appender_run */
     uint64_t probe_tag;  /* call pay_appender_look */
-    /* The call is about to be removed; its request, if not NULL, wants an answer now. position NULL: unknown. */
-    void (*done)(void *argument, struct pay_call *call, const struct pay_position *position);
-    void *argument;
 };
 
 struct pay_appender_counters {
@@ -53,19 +50,19 @@ struct pay_appender *pay_appender_open(const struct pay_appender_options *option
 
 struct pay_append {
     const char *order_id; /* the key */
-    int32_t attempt;
-    const char *request_id;
     const void *value;
     size_t value_length;
     const struct pay_header *headers;
     size_t header_count;
+    void *owner; /* never NULL */
+    pay_call_done *done;
 };
 
-/* True: taken, `done` will come. False: *ret_reason says why not, as a sentence for the client. */
-bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record,
-                         struct pay_http_request *request, const char **ret_reason);
-/* The client went away; the record stays on its way. */
-void pay_appender_forget(struct pay_appender *appender, struct pay_http_request *request);
+/* True: taken, `done` will come, and *ret_call is good until then. False: *ret_reason says why not, as a sentence for the client. */
+bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record, struct pay_call **ret_call,
+                         const char **ret_reason);
+/* The client went away: no `done`; the record stays on its way. */
+void pay_appender_forget(struct pay_appender *appender, struct pay_call *call);
 
 void pay_appender_run(struct pay_appender *appender);  /* takes reports; never blocks */
 void pay_appender_look(struct pay_appender *appender); /* takes what the probe found */

@@ -6,18 +6,20 @@
  *
  * A request goes through the callbacks in this order:
  *   fault     the message is dangerous or broken (see pay_http_fault); answer it; the connection closes afterwards;
- *   head      method, path and headers are known, the body isn't read: answer now (the connection closes if a body was announced),
- *             or return without an answer to have the body read;
+ *   head      method, path and headers are known, the body isn't read: answer now, or return without an answer to have the body read;
+ *             pay_http_body_max and pay_http_stream say how;
+ *   piece     only of a streamed body, as often as bytes come;
  *   complete  the body is there: answer now, or keep the pointer and answer later, even from outside of any callback;
- *   gone      only for a request that was completed and not answered: the pointer is dead after this.
- * Exactly one answer per request. Until it is answered (or gone) the request and its body stay valid; afterwards nothing of it does.
+ *   gone      only for a request that `head` let pass and that ends without an answer: the pointer is dead after this.
+ * Exactly one answer per request. Until it is answered (or gone) the request, its room and its body stay valid; afterwards nothing of
+ * it does, but the source of a streamed answer lives until its `release`.
  *
  * Promises: checks before the body everything that request smuggling needs: Content-Length, Transfer-Encoding, Host, Content-Type,
  * Authorization at most once, never Content-Length beside Transfer-Encoding, no coding but chunked, header names and values without
  * odd bytes; enforces body_max while the body streams in; connections that are idle, slow to send or slow to read are closed;
  * a client that goes away while its answer is due is only noticed when it comes.
- * Bounds: connections_max (more wait in the kernel's queue), 8 KiB per connection, which a request's head must fit into, and body_max per
- * request that has a body.
+ * Bounds: connections_max (more wait in the kernel's queue) and connections_per_address_max (more are closed), 8 KiB per connection,
+ * which a request's head must fit into, and body_max per request that has a body; a streamed body is kept nowhere.
  */
 #ifndef PAY_PRODUCER_HTTP_H
 #define PAY_PRODUCER_HTTP_H
@@ -28,10 +30,12 @@
 
 #define PAY_HTTP_IDLE_MS 60000       /* between two requests, the head of the next included */
 #define PAY_HTTP_BODY_MS 20000       /* from the head to the end of the body */
+#define PAY_HTTP_STREAM_MS 60000     /* the same for a streamed body */
 #define PAY_HTTP_SEND_MS 20000       /* until the client has taken the answer */
 #define PAY_HTTP_QUIET_MS 1500       /* a connection that is quiet for so long is looked at: has the client hung up? */
 #define PAY_HTTP_DISCARD_MAX 1048576 /* a body that is refused is read so far, so that the client sees the answer */
 #define PAY_HTTP_PATH_MAX 512
+#define PAY_HTTP_ROOM 640 /* bytes of the caller's own beside each request */
 
 struct pay_http;
 struct pay_http_request;
@@ -44,9 +48,12 @@ enum pay_http_fault {
 struct pay_http_options {
     const char *address;
     uint32_t connections_max;
-    size_t body_max;
+    uint32_t connections_per_address_max; /* 0: no limit of its own */
+    size_t body_max;                      /* unless `head` says otherwise */
     void (*fault)(void *argument, struct pay_http_request *request, enum pay_http_fault fault, const char *detail);
     void (*head)(void *argument, struct pay_http_request *request);
+    /* False: enough; what comes now is thrown away unread, up to body_max + PAY_HTTP_DISCARD_MAX, then the connection is closed. */
+    bool (*piece)(void *argument, struct pay_http_request *request, const char *bytes, size_t length);
     void (*complete)(void *argument, struct pay_http_request *request);
     void (*gone)(void *argument, struct pay_http_request *request);
     void *argument;
@@ -77,12 +84,25 @@ const char *pay_http_header(const struct pay_http_request *request,
                             const char *name); /* NULL when absent; the first of several */
 uint32_t pay_http_header_count(const struct pay_http_request *request, const char *name);
 const char *pay_http_body(const struct pay_http_request *request, size_t *ret_length); /* valid from `complete` on */
-void pay_http_set_context(struct pay_http_request *request, void *context);            /* the caller's own word */
-void *pay_http_context(const struct pay_http_request *request);
+/* PAY_HTTP_ROOM bytes of the caller's own, aligned for anything; whatever the request before left in them. */
+void *pay_http_room(struct pay_http_request *request);
+/* Both only within `head`. A Content-Length beyond body_max is PAY_HTTP_BODY_TOO_LARGE; the pieces of a stream count themselves. */
+void pay_http_body_max(struct pay_http_request *request, size_t body_max);
+void pay_http_stream(struct pay_http_request *request, size_t body_max);
 
 struct pay_http_header {
     const char *name;
     const char *value;
+};
+
+/*
+ * A body that is made while it is sent. Each `produce` writes 1..size bytes (size may be small) and answers how many, 0 at the end.
+ * `release` comes once, when all is sent or given up; both come from within pay_http_run or pay_http_close.
+ */
+struct pay_http_source {
+    size_t (*produce)(void *argument, char *buffer, size_t size);
+    void (*release)(void *argument);
+    void *argument;
 };
 
 struct pay_http_answer {
@@ -91,7 +111,8 @@ struct pay_http_answer {
     size_t body_length;
     const struct pay_http_header *headers;
     size_t header_count;
-    bool close; /* and close the connection */
+    bool close;                           /* and close the connection */
+    const struct pay_http_source *source; /* instead of body, copied; NULL: body */
 };
 
 void pay_http_answer(struct pay_http_request *request, const struct pay_http_answer *answer);

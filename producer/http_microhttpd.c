@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <microhttpd.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,10 @@
 #define CONNECTION_MEMORY                                                                                              \
     8192 /* heads of a request and its answer; libmicrohttpd clears all of it per request: 16 KiB cost 6% of the CPU */
 #define BACKLOG 1024
+#define SOURCE_BLOCK 4096 /* what a streamed answer is asked for at once, where the connection's memory allows it */
 #define SPARE_REQUESTS_MAX 1024 /* kept for reuse: malloc and free of 9 KiB cost more than the request's own work */
 
-enum phase { IDLE, BODY, DUE, SENDING };
+enum phase { IDLE, BODY, STREAM, DUE, SENDING };
 
 /* One client connection; ours, beside libmicrohttpd's. */
 struct link {
@@ -41,16 +43,21 @@ struct pay_http_request {
     struct MHD_Response *response; /* given, not yet queued */
     unsigned int status;
     const char *method;
+    bool passed;    /* `head` came and let it pass */
     bool completed; /* `complete` was called */
     bool answered;
     bool suspended;
     bool close; /* a fault: the answer goes out at once and the connection ends */
+    bool streams;
+    bool enough; /* `piece` wants no more */
+    size_t body_max;
     size_t discarded;
-    void *context;
     struct pay_http_request *next_spare;
     size_t body_length, body_room;
     char *body;
+    /* From here on not cleared for the next request. */
     char path[PAY_HTTP_PATH_MAX];
+    alignas(max_align_t) char room[PAY_HTTP_ROOM];
 };
 
 struct pay_http {
@@ -97,9 +104,7 @@ static void request_free(struct pay_http_request *request) {
 static bool body_append(struct pay_http_request *request, const char *piece, size_t length) {
     size_t wanted = request->body_length + length;
     if (wanted > request->body_room) {
-        size_t room = wanted <= 1024
-                          ? 1024
-                          : request->http->options.body_max; /* most payments are small; the others get it all */
+        size_t room = wanted <= 1024 ? 1024 : request->body_max; /* most payments are small; the others get it all */
         char *body = realloc(request->body, room);
         if (body == NULL) return false;
         request->body = body;
@@ -152,6 +157,7 @@ static enum MHD_Result on_head(struct pay_http *http, struct MHD_Connection *con
     request->link = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     request->method = method;
     request->path[0] = '\0';
+    request->body_max = http->options.body_max;
     enter(request, BODY);
 
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, note_header, &head);
@@ -161,8 +167,9 @@ static enum MHD_Result on_head(struct pay_http *http, struct MHD_Connection *con
         on_fault(request, PAY_HTTP_BAD_HEAD, wrong);
     else
         http->options.head(http->options.argument, request);
-    if (!request->answered && head.length > http->options.body_max) on_fault(request, PAY_HTTP_BODY_TOO_LARGE, NULL);
-    if (!request->answered) return MHD_YES;
+    if (!request->answered && head.length > request->body_max) on_fault(request, PAY_HTTP_BODY_TOO_LARGE, NULL);
+    request->passed = !request->answered;
+    if (request->passed) return MHD_YES;
     bool now = request->close || head.expects || head.length > PAY_HTTP_DISCARD_MAX;
     return now ? queue_answer(request) : MHD_YES;
 }
@@ -170,12 +177,18 @@ static enum MHD_Result on_head(struct pay_http *http, struct MHD_Connection *con
 static enum MHD_Result on_body(struct pay_http_request *request, const char *piece, size_t *length) {
     size_t taken = *length;
     *length = 0;
-    if (request->answered) {
+    if (request->answered || request->enough) {
+        size_t most = PAY_HTTP_DISCARD_MAX +
+                      (request->answered ? 0 : request->body_max); /* an answer is owed for its beginning */
         request->discarded += taken;
-        return request->discarded <= PAY_HTTP_DISCARD_MAX ? MHD_YES : MHD_NO; /* more than that: just close */
+        return request->discarded <= most ? MHD_YES : MHD_NO; /* more than that: just close */
     }
-    if (taken > request->http->options.body_max - request->body_length)
-        return on_fault(request, PAY_HTTP_BODY_TOO_LARGE, NULL);
+    if (request->streams) {
+        const struct pay_http_options *options = &request->http->options;
+        request->enough = !options->piece(options->argument, request, piece, taken);
+        return MHD_YES;
+    }
+    if (taken > request->body_max - request->body_length) return on_fault(request, PAY_HTTP_BODY_TOO_LARGE, NULL);
     return body_append(request, piece, taken) ? MHD_YES : MHD_NO;
 }
 
@@ -208,7 +221,7 @@ static void on_completed(void *argument, struct MHD_Connection *connection, void
     (void)how;
     if (request == NULL) return;
     *context = NULL;
-    if (request->completed && !request->answered) request->http->options.gone(request->http->options.argument, request);
+    if (request->passed && !request->answered) request->http->options.gone(request->http->options.argument, request);
     enter(request, IDLE);
     request_free(request);
 }
@@ -248,12 +261,15 @@ static bool has_hung_up(const struct link *link) {
 
 /* libmicrohttpd's own time-out starts again with every byte, so a client could hold a connection for ever; these don't. */
 void pay_http_tick(struct pay_http *http, int64_t now_ms) {
-    static const int64_t limits_ms[] = {
-        [IDLE] = PAY_HTTP_IDLE_MS, [BODY] = PAY_HTTP_BODY_MS, [DUE] = INT64_MAX, [SENDING] = PAY_HTTP_SEND_MS};
+    static const int64_t limits_ms[] = {[IDLE] = PAY_HTTP_IDLE_MS,
+                                        [BODY] = PAY_HTTP_BODY_MS,
+                                        [STREAM] = PAY_HTTP_STREAM_MS,
+                                        [DUE] = INT64_MAX,
+                                        [SENDING] = PAY_HTTP_SEND_MS};
     http->now_ms = now_ms;
     for (struct link *link = http->links.next; link != &http->links; link = link->next) {
         int64_t age_ms = now_ms - link->since_ms;
-        bool reading = link->phase == IDLE || link->phase == BODY;
+        bool reading = link->phase == IDLE || link->phase == BODY || link->phase == STREAM;
         bool over = age_ms > limits_ms[link->phase] || (reading && age_ms > PAY_HTTP_QUIET_MS && has_hung_up(link));
         if (over) shutdown(link->descriptor, SHUT_RDWR); /* wakes libmicrohttpd, which closes it */
     }
@@ -279,7 +295,8 @@ struct pay_http *pay_http_open(const struct pay_http_options *options, char *ret
         http->now_ms = pay_clock_ms();
         http->daemon = MHD_start_daemon(
             MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
-            MHD_OPTION_CONNECTION_LIMIT, (unsigned int)options->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+            MHD_OPTION_CONNECTION_LIMIT, (unsigned int)options->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+            (unsigned int)options->connections_per_address_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
             (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
             on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, http, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
 #if MHD_VERSION >= 0x00097701
@@ -350,8 +367,14 @@ int pay_http_descriptor(const struct pay_http *http) {
 
 const char *pay_http_method(const struct pay_http_request *request) { return request->method; }
 const char *pay_http_path(const struct pay_http_request *request) { return request->path; }
-void pay_http_set_context(struct pay_http_request *request, void *context) { request->context = context; }
-void *pay_http_context(const struct pay_http_request *request) { return request->context; }
+void *pay_http_room(struct pay_http_request *request) { return request->room; }
+void pay_http_body_max(struct pay_http_request *request, size_t body_max) { request->body_max = body_max; }
+
+void pay_http_stream(struct pay_http_request *request, size_t body_max) {
+    request->body_max = body_max;
+    request->streams = true;
+    enter(request, STREAM);
+}
 
 const char *pay_http_header(const struct pay_http_request *request, const char *name) {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
@@ -381,11 +404,39 @@ const char *pay_http_body(const struct pay_http_request *request, size_t *ret_le
     return request->body_length > 0 ? request->body : "";
 }
 
+static ssize_t read_source(void *argument, uint64_t position, char *buffer, size_t size) {
+    const struct pay_http_source *source = argument;
+    (void)position;
+    size_t length = source->produce(source->argument, buffer, size);
+    assert(length <= size);
+    return length > 0 ? (ssize_t)length : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void release_source(void *argument) {
+    struct pay_http_source *source = argument;
+    source->release(source->argument);
+    free(source);
+}
+
+static struct MHD_Response *make_response(const struct pay_http_answer *answer) {
+    struct MHD_Response *response = NULL;
+    if (answer->source == NULL) {
+        response = MHD_create_response_from_buffer(answer->body_length, (void *)(uintptr_t)answer->body,
+                                                   MHD_RESPMEM_MUST_COPY);
+    } else {
+        struct pay_http_source *source = malloc(sizeof *source);
+        if (source == NULL) abort(); /* see on_connection */
+        *source = *answer->source;
+        response =
+            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, SOURCE_BLOCK, read_source, source, release_source);
+    }
+    if (response == NULL) abort(); /* see on_connection */
+    return response;
+}
+
 void pay_http_answer(struct pay_http_request *request, const struct pay_http_answer *answer) {
     assert(!request->answered);
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(answer->body_length, (void *)(uintptr_t)answer->body, MHD_RESPMEM_MUST_COPY);
-    if (response == NULL) abort(); /* see on_connection */
+    struct MHD_Response *response = make_response(answer);
     for (size_t i = 0; i < answer->header_count; i++)
         MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
     if (answer->close || request->close || request->http->draining)

@@ -2,6 +2,7 @@
 
 #include "base/admin.h"
 #include "base/clock.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/signals.h"
@@ -28,7 +29,7 @@ struct pay_intake {
     struct pay_http *http;
     struct pay_appender *appender;
     struct pay_admin *admin;
-    struct pay_routes routes;
+    struct pay_service service;
     char version[160];
     bool draining;
     bool ready;      /* as last logged and told to systemd */
@@ -46,11 +47,11 @@ static bool is_ready(void *argument, char *reason, size_t reason_size) {
 
 static void write_problems(const struct pay_intake *intake, FILE *out) {
     pay_metrics_head(out, "paybuf_intake_refused_total", "counter",
-                     "Calls not answered 202, by the code of the answer.");
+                     "Calls and lines of batches refused, by the code of the answer.");
     for (int code = 0; code < PAY_PROBLEM_COUNT; code++) {
         char label[64];
         snprintf(label, sizeof label, "code=\"%s\"", pay_problem_name((enum pay_problem_code)code));
-        pay_metrics_value(out, "paybuf_intake_refused_total", label, intake->routes.problems[code]);
+        pay_metrics_value(out, "paybuf_intake_refused_total", label, intake->service.problems[code]);
     }
 }
 
@@ -92,12 +93,19 @@ static void write_metrics(void *argument, FILE *out) {
     struct pay_intake *intake = argument;
     char reason[400];
     pay_metrics_gauge(out, "paybuf_intake_ready", "1 when /readyz says 200.", is_ready(intake, reason, sizeof reason));
-    pay_metrics_counter(out, "paybuf_intake_accepted_total", "Calls answered 202.", intake->routes.accepted);
+    const struct pay_service *service = &intake->service;
+    pay_metrics_counter(out, "paybuf_intake_accepted_total", "Payments answered 202, lines of batches among them.",
+                        service->accepted);
     write_problems(intake, out);
     write_appender(intake, out);
     pay_metrics_gauge(out, "paybuf_intake_connections", "Open client connections.", pay_http_connections(intake->http));
     pay_metrics_histogram_us(out, "paybuf_intake_accept_seconds", "From the end of a body to its acknowledgement.",
-                             &intake->routes.accepted_us);
+                             &service->accepted_us);
+    pay_metrics_counter(out, "paybuf_intake_batches_total", "Batches begun.", service->batches_total);
+    pay_metrics_gauge(out, "paybuf_intake_batches", "Batches open now.", service->batches);
+    pay_metrics_counter(out, "paybuf_intake_order_ids_total", "Order ids issued.", service->order_ids_total);
+    if (service->auth != NULL)
+        pay_metrics_gauge(out, "paybuf_intake_api_keys", "API keys that are good now.", pay_auth_count(service->auth));
     pay_metrics_process(out);
 }
 
@@ -128,9 +136,24 @@ static void begin_drain(struct pay_intake *intake) {
             pay_pending_due_count(pay_appender_pending(intake->appender)), (int)intake->config.producer_drain_ms);
 }
 
+static void reload(struct pay_intake *intake) {
+    char message[512];
+    struct pay_service *service = &intake->service;
+    if (service->auth == NULL && service->tokens == NULL)
+        pay_log(PAY_LOG_INFO, "SIGHUP: there are no API keys and no token secrets to read again");
+    if (service->auth != NULL && pay_auth_reload(service->auth, message, sizeof message))
+        pay_log(PAY_LOG_INFO, "SIGHUP: %u API keys are good from now on", pay_auth_count(service->auth));
+    else if (service->auth != NULL)
+        pay_log(PAY_LOG_ERROR, "SIGHUP: the API keys stay as they were: %s", message);
+    if (service->tokens != NULL && pay_order_tokens_reload(service->tokens, message, sizeof message))
+        pay_log(PAY_LOG_INFO, "SIGHUP: the token secrets were read again");
+    else if (service->tokens != NULL)
+        pay_log(PAY_LOG_ERROR, "SIGHUP: the token secrets stay as they were: %s", message);
+}
+
 static void handle_signals(struct pay_intake *intake) {
     pay_signals_collect();
-    if (pay_signals_take_reload()) pay_log(PAY_LOG_INFO, "SIGHUP: nothing here can be reloaded without a restart yet");
+    if (pay_signals_take_reload()) reload(intake);
     if (pay_signals_stop_requested() && !intake->draining) begin_drain(intake);
 }
 
@@ -201,31 +224,56 @@ static bool watch(struct pay_intake *intake, int descriptor, enum source source)
     return epoll_ctl(intake->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
+/* Beyond the loopback one address may not take them all; on it a proxy brings everybody's. */
+static uint32_t connections_per_address(const struct pay_config *config) {
+    if (config->producer_connections_per_address_max > 0) return (uint32_t)config->producer_connections_per_address_max;
+    if (pay_listen_is_loopback(config->producer_listen)) return 0;
+    return (uint32_t)(config->producer_connections_max + 1) / 2;
+}
+
+static bool open_secrets(struct pay_intake *intake, char *ret_message, size_t message_size) {
+    const struct pay_config *config = &intake->config;
+    struct pay_service *service = &intake->service;
+    if (config->producer_api_keys[0] != '\0') {
+        service->auth = pay_auth_open(config->producer_api_keys, ret_message, message_size);
+        if (service->auth == NULL) return false;
+        pay_log(PAY_LOG_INFO, "%u API keys in %s", pay_auth_count(service->auth), config->producer_api_keys);
+    } else {
+        pay_log(PAY_LOG_WARNING, "no API keys: everybody on this machine may order payments, as tenant default; only "
+                                 "the loopback is served");
+    }
+    if (config->token_secrets[0] == '\0') return true;
+    service->tokens =
+        pay_order_tokens_open(config->token_secrets, config->token_expire_days, ret_message, message_size);
+    return service->tokens != NULL;
+}
+
 static bool open_parts(struct pay_intake *intake, int signal_descriptor, char *ret_message, size_t message_size) {
     const struct pay_config *config = &intake->config;
     const struct pay_http_options http = {.address = config->producer_listen,
                                           .connections_max = (uint32_t)config->producer_connections_max,
+                                          .connections_per_address_max = connections_per_address(config),
                                           .body_max = PAY_VALUE_MAX,
                                           .fault = pay_routes_fault,
                                           .head = pay_routes_head,
+                                          .piece = pay_routes_piece,
                                           .complete = pay_routes_complete,
                                           .gone = pay_routes_gone,
-                                          .argument = &intake->routes};
+                                          .argument = &intake->service};
     const struct pay_appender_options appender = {.config = config,
                                                   .epoll = intake->epoll,
                                                   .report_tag = REPORTS,
                                                   .probe_tag = PROBE,
-                                                  .done = pay_routes_done,
-                                                  .argument = &intake->routes,
                                                   .kafka = {.settings = config->kafka,
                                                             .setting_count = config->kafka_count,
                                                             .client_id = "paybuf-producer",
                                                             .log = log_kafka}};
     const struct pay_admin_source admin = {
         .ready = is_ready, .metrics = write_metrics, .argument = intake, .version_json = intake->version};
+    if (!open_secrets(intake, ret_message, message_size)) return false;
     intake->appender = pay_appender_open(&appender, ret_message, message_size);
     if (intake->appender == NULL) return false;
-    intake->routes.appender = intake->appender;
+    intake->service.appender = intake->appender;
     intake->http = pay_http_open(&http, ret_message, message_size);
     if (intake->http == NULL) return false;
     intake->admin = pay_admin_open(config->producer_admin, &admin, ret_message, message_size);
@@ -240,6 +288,7 @@ struct pay_intake *pay_intake_open(const struct pay_config *config, int signal_d
     struct pay_intake *intake = calloc(1, sizeof *intake);
     if (intake == NULL) return NULL;
     intake->config = *config;
+    intake->service.config = &intake->config;
     intake->epoll = epoll_create1(EPOLL_CLOEXEC);
     snprintf(intake->version, sizeof intake->version,
              "{\"program\":\"paybuf-producer\",\"version\":\"%s\",\"kafka\":\"%s\",\"http\":\"%s\"}\n", PAY_VERSION,
@@ -257,7 +306,7 @@ struct pay_intake *pay_intake_open(const struct pay_config *config, int signal_d
 void pay_intake_close(struct pay_intake *intake) {
     if (intake == NULL) return;
     pay_appender_close(intake->appender); /* answers what is still under way */
-    intake->appender = NULL;
+    intake->appender = intake->service.appender = NULL;
     int64_t until_ms = pay_clock_ms() + FLUSH_MS;
     while (intake->http != NULL && pay_http_busy(intake->http) > 0 && pay_clock_ms() < until_ms) {
         pay_http_run(intake->http);
@@ -265,6 +314,8 @@ void pay_intake_close(struct pay_intake *intake) {
     }
     pay_http_close(intake->http);
     pay_admin_close(intake->admin);
+    pay_auth_close(intake->service.auth);
+    pay_order_tokens_close(intake->service.tokens);
     if (intake->epoll >= 0) close(intake->epoll);
     free(intake);
 }

@@ -1,8 +1,9 @@
 /*
  * main.c - paybuf-producer, the intake: POST a payment, get 202 when every in-sync replica of the request log has it.
  *
- * Reading order of this folder: http.h (the seam), routes.c (what a call means), payment.c (body to payment), appender.c (what became
- * of a record), pending.h (the calls on their way), intake.c (the loop).
+ * Reading order of this folder: http.h (the seam to the library), routes.c (the table of routes and what all have in common), route.h
+ * (what a route gets), route_payments.c, route_batch.c, route_order_ids.c (what a call means), payment.c (body to payment), auth.h,
+ * order_token.h, appender.c (what became of a record), pending.h (the records on their way), intake.c (the loop).
  */
 #include "base/listen.h"
 #include "base/log.h"
@@ -11,8 +12,10 @@
 #include "codec/request_codec.h"
 #include "kafka/kafka_conf.h"
 #include "kafka/kafka_reaper.h"
+#include "producer/auth.h"
 #include "producer/http.h"
 #include "producer/intake.h"
+#include "producer/order_token.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -41,16 +44,36 @@ static void raise_descriptor_limit(int64_t connections_max) {
     }
 }
 
+static bool check_files(const struct pay_config *config, char *ret_message, size_t message_size) {
+    if (config->producer_api_keys[0] != '\0') {
+        struct pay_auth *auth = pay_auth_open(config->producer_api_keys, ret_message, message_size);
+        if (auth == NULL) return false;
+        pay_auth_close(auth);
+    }
+    if (config->token_secrets[0] == '\0') return true;
+    struct pay_order_tokens *tokens =
+        pay_order_tokens_open(config->token_secrets, config->token_expire_days, ret_message, message_size);
+    if (tokens == NULL) return false;
+    pay_order_tokens_close(tokens);
+    return true;
+}
+
 /* What can be judged without a broker. */
 static bool check(const struct pay_config *config, char *ret_message, size_t message_size) {
     struct pay_error error;
-    if (!pay_listen_is_loopback(config->producer_listen)) {
+    if (config->producer_api_keys[0] == '\0' && !pay_listen_is_loopback(config->producer_listen)) {
         snprintf(ret_message, message_size,
                  "refusing to listen on %s: no API keys are configured, so anybody could order payments; "
-                 "set [producer] listen to 127.0.0.1:PORT behind something that authenticates",
+                 "set [producer] api_keys, or listen on 127.0.0.1:PORT behind something that authenticates",
                  config->producer_listen);
         return false;
     }
+    if (config->token_required && config->token_secrets[0] == '\0') {
+        snprintf(ret_message, message_size,
+                 "[token] required needs [token] secrets: a file with the secret that signs order ids");
+        return false;
+    }
+    if (!check_files(config, ret_message, message_size)) return false;
     if (pay_kafka_settings_check(config->kafka, config->kafka_count, &error) == PAY_OK) return true;
     snprintf(ret_message, message_size, "%s", error.text);
     return false;
@@ -67,6 +90,7 @@ int main(int argc, char **argv) {
         .version = version,
         .examples = examples,
         .sample_section = "producer",
+        .second_section = "token",
         .check = check,
         .purpose = "the HTTP intake: validates a payment, appends it to Kafka, answers 202 when it is stored"};
     pay_log_open("paybuf-producer", PAY_LOG_INFO);

@@ -22,32 +22,6 @@ static bool codec_fault(struct pay_payment_fault *ret_fault, const struct pay_co
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-/* {"order_id":"ID", + the rest of the body. The body was parsed before: it is an object. */
-static size_t splice(const struct pay_payment_parts *parts, const char *id, char *scratch) {
-    size_t at = 0;
-    while (is_blank(parts->body[at])) at++;
-    size_t next = ++at; /* behind the brace */
-    while (is_blank(parts->body[next])) next++;
-    int head = snprintf(scratch, PAY_ID_MAX + 32, "{\"order_id\":\"%s\"%s", id, parts->body[next] == '}' ? "" : ",");
-    memcpy(scratch + head, parts->body + at, parts->body_length - at);
-    return (size_t)head + parts->body_length - at;
-}
-
-/*
- * The body may leave order_id out when the path or the Idempotency-Key names it. Whether it is absent or wrong is told apart by
- * putting one in: a second one beside a wrong one is a duplicate member, and then the first complaint stands.
- */
-static bool read_body(const struct pay_payment_parts *parts, const char *id, char *scratch,
-                      struct pay_request *ret_request, struct pay_payment_fault *ret_fault) {
-    struct pay_codec_error first, second;
-    if (pay_request_parse(parts->body, parts->body_length, PAY_CODEC_STRICT, ret_request, &first)) return true;
-    bool may_be_absent = id != NULL && first.reason == PAY_BAD_FIELD && first.field == PAY_FIELD_ORDER_ID;
-    if (!may_be_absent) return codec_fault(ret_fault, &first);
-    size_t length = splice(parts, id, scratch);
-    if (pay_request_parse(scratch, length, PAY_CODEC_STRICT, ret_request, &second)) return true;
-    return codec_fault(ret_fault, second.reason == PAY_MALFORMED_JSON ? &first : &second);
-}
-
 /* "abc" (a structured string) means abc. */
 static bool unquote(const char *key, char ret_key[PAY_ID_MAX + 1]) {
     size_t length = strlen(key);
@@ -61,8 +35,9 @@ static bool unquote(const char *key, char ret_key[PAY_ID_MAX + 1]) {
     return true;
 }
 
-bool pay_payment_read(const struct pay_payment_parts *parts, char scratch[PAY_PAYMENT_SCRATCH],
-                      struct pay_request *ret_request, struct pay_payment_fault *ret_fault) {
+bool pay_payment_read(const struct pay_payment_parts *parts, struct pay_request *ret_request,
+                      struct pay_payment_fault *ret_fault) {
+    struct pay_codec_error error;
     char key[PAY_ID_MAX + 1];
     const char *path_id = parts->path_id, *key_id = NULL;
     if (path_id != NULL && !pay_id_valid(path_id, strlen(path_id))) {
@@ -82,7 +57,8 @@ bool pay_payment_read(const struct pay_payment_parts *parts, char scratch[PAY_PA
                      "Idempotency-Key differs from the order id in the path; send the same or leave it out");
     }
     const char *id = path_id != NULL ? path_id : key_id;
-    if (!read_body(parts, id, scratch, ret_request, ret_fault)) return false;
+    if (!pay_request_parse_for(id, parts->body, parts->body_length, PAY_CODEC_STRICT, ret_request, &error))
+        return codec_fault(ret_fault, &error);
     if (id != NULL && strcmp(ret_request->order_id, id) != 0) {
         return fault(ret_fault, PAY_PROBLEM_ID_MISMATCH, "/order_id",
                      path_id != NULL ? "order_id differs from the one in the path; send the same or leave it out"
@@ -103,10 +79,10 @@ bool pay_traceparent_valid(const char *text) {
     return length == 55 || (strncmp(text, "00", 2) != 0 && text[55] == '-');
 }
 
-bool pay_content_type_is_json(const char *text) {
-    static const char wanted[] = "application/json";
-    if (strncasecmp(text, wanted, sizeof wanted - 1) != 0) return false;
-    const char *at = text + sizeof wanted - 1;
+static bool is_media(const char *text, const char *wanted) {
+    size_t length = strlen(wanted);
+    if (strncasecmp(text, wanted, length) != 0) return false;
+    const char *at = text + length;
     while (is_blank(*at)) at++;
     if (*at == '\0') return true;
     if (*at++ != ';') return false;
@@ -121,4 +97,10 @@ bool pay_content_type_is_json(const char *text) {
     if (quoted && *at++ != '"') return false;
     while (is_blank(*at)) at++;
     return *at == '\0';
+}
+
+bool pay_content_type_is_json(const char *text) { return is_media(text, "application/json"); }
+
+bool pay_content_type_is_ndjson(const char *text) {
+    return is_media(text, "application/x-ndjson") || is_media(text, "application/ndjson");
 }

@@ -63,15 +63,14 @@ static bool grow(struct pay_pending *pending) {
     return true;
 }
 
-struct pay_call *pay_pending_add(struct pay_pending *pending, struct pay_http_request *request, uint32_t bytes,
-                                 int64_t now_us) {
-    assert(request != NULL);
+struct pay_call *pay_pending_add(struct pay_pending *pending, void *owner, uint32_t bytes, int64_t now_us) {
+    assert(owner != NULL);
     if (pending->count >= pending->records_max || bytes > pending->bytes_max - pending->bytes) return NULL;
     if (pending->spare == NULL && !grow(pending)) return NULL;
     struct pay_call *call = pending->spare;
     pending->spare = call->next;
     memset(call, 0, sizeof *call);
-    call->request = request;
+    call->owner = owner;
     call->bytes = bytes;
     call->started_us = now_us;
     call->partition = -1;
@@ -84,7 +83,7 @@ struct pay_call *pay_pending_add(struct pay_pending *pending, struct pay_http_re
 
 void pay_pending_remove(struct pay_pending *pending, struct pay_call *call) {
     assert(pending->count > 0 && pending->bytes >= call->bytes);
-    if (call->request != NULL) pay_pending_detach(pending, call);
+    if (call->owner != NULL) pay_pending_detach(pending, call);
     take_out(call);
     pending->count--;
     pending->bytes -= call->bytes;
@@ -93,8 +92,8 @@ void pay_pending_remove(struct pay_pending *pending, struct pay_call *call) {
 }
 
 void pay_pending_detach(struct pay_pending *pending, struct pay_call *call) {
-    assert(call->request != NULL && pending->due_count > 0);
-    call->request = NULL;
+    assert(call->owner != NULL && pending->due_count > 0);
+    call->owner = NULL;
     take_out(call);
     append(&pending->late, call);
     pending->due_count--;

@@ -16,10 +16,15 @@ static const struct {
     [PAY_PROBLEM_MALFORMED_JSON] = {"malformed_json", 400, "The body isn't the JSON that is wanted", false},
     [PAY_PROBLEM_BAD_FIELD] = {"bad_field", 400, "A member is missing or wrong", false},
     [PAY_PROBLEM_ID_MISMATCH] = {"id_mismatch", 400, "Path, body and Idempotency-Key disagree", false},
+    [PAY_PROBLEM_UNAUTHORIZED] = {"unauthorized", 401, "An API key is needed", false},
+    [PAY_PROBLEM_FORBIDDEN] = {"forbidden", 403, "This API key may not do this", false},
+    [PAY_PROBLEM_TOKEN_INVALID] = {"token_invalid", 403, "The order id wasn't issued by this intake", false},
+    [PAY_PROBLEM_TOKEN_EXPIRED] = {"token_expired", 403, "The order id's token has expired", false},
     [PAY_PROBLEM_NOT_FOUND] = {"not_found", 404, "There is nothing here", false},
     [PAY_PROBLEM_METHOD_NOT_ALLOWED] = {"method_not_allowed", 405, "This method doesn't work here", false},
     [PAY_PROBLEM_TOO_LARGE] = {"too_large", 413, "The body is too large", false},
-    [PAY_PROBLEM_UNSUPPORTED_MEDIA_TYPE] = {"unsupported_media_type", 415, "The body must be application/json", false},
+    [PAY_PROBLEM_UNSUPPORTED_MEDIA_TYPE] = {"unsupported_media_type", 415, "The body isn't of the media type that is wanted", false},
+    [PAY_PROBLEM_QUOTA_EXCEEDED] = {"quota_exceeded", 429, "The quota is used up for the moment", true},
     [PAY_PROBLEM_NOT_ACCEPTED] = {"not_accepted", 503, "Not accepted, certainly not stored", true},
     [PAY_PROBLEM_OUTCOME_UNKNOWN] = {"outcome_unknown", 504, "It isn't known whether the payment was stored", true},
 };
@@ -56,16 +61,35 @@ static void escape(const char *text, char ret_text[ESCAPED_MAX]) {
     ret_text[length] = '\0';
 }
 
+#define ERRORS_MAX (2 * ESCAPED_MAX + 64)
+
+/* ,"errors":[..], or nothing. */
+static void format_errors(const char *safe_detail, const char *pointer, char ret_errors[ERRORS_MAX]) {
+    char safe_pointer[ESCAPED_MAX];
+    ret_errors[0] = '\0';
+    if (pointer == NULL) return;
+    escape(pointer, safe_pointer);
+    snprintf(ret_errors, ERRORS_MAX, ",\"errors\":[{\"pointer\":\"%s\",\"detail\":\"%s\"}]", safe_pointer, safe_detail);
+}
+
+size_t pay_problem_format_line(enum pay_problem_code code, const char *detail, const char *pointer,
+                               char buffer[PAY_PROBLEM_TEXT_MAX]) {
+    char safe_detail[ESCAPED_MAX], errors[ERRORS_MAX];
+    assert(code < PAY_PROBLEM_COUNT);
+    escape(detail != NULL ? detail : problems[code].title, safe_detail);
+    format_errors(safe_detail, pointer, errors);
+    int length = snprintf(buffer, PAY_PROBLEM_TEXT_MAX, "\"retryable\":%s,\"detail\":\"%s\"%s",
+                          problems[code].retryable ? "true" : "false", safe_detail, errors);
+    assert(length > 0 && length < PAY_PROBLEM_TEXT_MAX);
+    return (size_t)length;
+}
+
 size_t pay_problem_format(enum pay_problem_code code, const char *detail, const char *pointer, const char *request_id,
                           char buffer[PAY_PROBLEM_TEXT_MAX]) {
-    char safe_detail[ESCAPED_MAX], safe_pointer[ESCAPED_MAX], errors[2 * ESCAPED_MAX + 64] = "";
+    char safe_detail[ESCAPED_MAX], errors[ERRORS_MAX];
     assert(code < PAY_PROBLEM_COUNT);
     escape(detail, safe_detail);
-    if (pointer != NULL) {
-        escape(pointer, safe_pointer);
-        snprintf(errors, sizeof errors, ",\"errors\":[{\"pointer\":\"%s\",\"detail\":\"%s\"}]", safe_pointer,
-                 safe_detail);
-    }
+    format_errors(safe_detail, pointer, errors);
     int length =
         snprintf(buffer, PAY_PROBLEM_TEXT_MAX,
                  "{\"type\":\"urn:paybuf:problem:%s\",\"title\":\"%s\",\"status\":%u,\"detail\":\"%s\",\"code\":\"%s\","

@@ -13,10 +13,15 @@ enum pay_problem_code {
     PAY_PROBLEM_MALFORMED_JSON,
     PAY_PROBLEM_BAD_FIELD,
     PAY_PROBLEM_ID_MISMATCH, /* path, body and Idempotency-Key disagree */
+    PAY_PROBLEM_UNAUTHORIZED,
+    PAY_PROBLEM_FORBIDDEN,
+    PAY_PROBLEM_TOKEN_INVALID, /* an order id that wasn't issued here */
+    PAY_PROBLEM_TOKEN_EXPIRED,
     PAY_PROBLEM_NOT_FOUND,
     PAY_PROBLEM_METHOD_NOT_ALLOWED,
     PAY_PROBLEM_TOO_LARGE,
     PAY_PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+    PAY_PROBLEM_QUOTA_EXCEEDED,
     PAY_PROBLEM_NOT_ACCEPTED,    /* certainly not stored */
     PAY_PROBLEM_OUTCOME_UNKNOWN, /* may be stored; a retry with the same order_id is safe */
     PAY_PROBLEM_COUNT
@@ -30,5 +35,9 @@ const char *pay_problem_name(enum pay_problem_code code);
 /* The body. `pointer` (a JSON pointer) makes an errors[] entry with the detail; NULL: none. Answers the length; text is cut, never the JSON. */
 size_t pay_problem_format(enum pay_problem_code code, const char *detail, const char *pointer, const char *request_id,
                           char buffer[PAY_PROBLEM_TEXT_MAX]);
+
+/* The members that a refused line of a batch ends with, without braces: "retryable", "detail", "errors". detail NULL: the title. */
+size_t pay_problem_format_line(enum pay_problem_code code, const char *detail, const char *pointer,
+                               char buffer[PAY_PROBLEM_TEXT_MAX]);
 
 #endif

@@ -1,27 +1,19 @@
 /*
- * routes.h - what a call means: which path and method, what is wrong with it, what is appended for it, how it is answered.
- * Threads: one. Memory: one struct of counters; requests belong to http.h, calls on their way to appender.h.
+ * routes.h - the table of routes, and what is judged the same way for all of them: path, method, key, scope, quota, media type.
+ * In this order, so that a stranger learns nothing about the body's rules. What a call means is in route_*.c (route.h is the seam).
+ * Threads: one. Needs no sockets: a test that plays http.h and appender.h can drive it.
  */
 #ifndef PAY_PRODUCER_ROUTES_H
 #define PAY_PRODUCER_ROUTES_H
 
-#include "base/histogram.h"
-#include "producer/appender.h"
 #include "producer/http.h"
-#include "producer/problem.h"
+#include "producer/route.h"
 
-struct pay_routes {
-    struct pay_appender *appender; /* set by the loop once it is open */
-    uint64_t accepted;
-    uint64_t problems[PAY_PROBLEM_COUNT];
-    struct pay_histogram accepted_us; /* body complete -> acknowledged */
-};
-
-/* The callbacks of http.h and appender.h; `argument` is the struct pay_routes. */
+/* The callbacks of http.h; `argument` is the struct pay_service. */
 void pay_routes_fault(void *argument, struct pay_http_request *request, enum pay_http_fault fault, const char *detail);
 void pay_routes_head(void *argument, struct pay_http_request *request);
+bool pay_routes_piece(void *argument, struct pay_http_request *request, const char *bytes, size_t length);
 void pay_routes_complete(void *argument, struct pay_http_request *request);
 void pay_routes_gone(void *argument, struct pay_http_request *request);
-void pay_routes_done(void *argument, struct pay_call *call, const struct pay_position *position);
 
 #endif

@@ -85,6 +85,9 @@ bool pay_options_load(const struct pay_program *program, int argc, char **argv, 
         pay_config_sample(stdout, "topics");
         putchar('\n');
         pay_config_sample(stdout, program->sample_section);
+        if (program->second_section == NULL) return false;
+        putchar('\n');
+        pay_config_sample(stdout, program->second_section);
         return false;
     case RUN:
     case PRINT_CONFIG:

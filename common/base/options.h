@@ -14,6 +14,7 @@ struct pay_program {
     const char *examples;       /* lines for the top of --help */
     const char *version;        /* what --version prints after the name */
     const char *sample_section; /* whose settings --sample-config shows after [kafka] and [topics] */
+    const char *second_section; /* ... and then this one's; may be NULL */
     /* What the table can't judge; for --check-config and before a start. False: *ret_message says what, why and what to do. May be NULL. */
     bool (*check)(const struct pay_config *config, char *ret_message, size_t message_size);
 };

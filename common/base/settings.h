@@ -41,6 +41,15 @@ struct pay_config {
     int64_t producer_linger_ms;            /* [producer] linger_ms */
     int64_t producer_drain_ms;             /* [producer] drain_ms: SIGTERM's bound */
     int64_t producer_log_generation;       /* [producer] log_generation, default 1 */
+    int64_t
+        producer_connections_per_address_max; /* [producer] connections_per_address_max; 0: by the address listened on */
+    int64_t producer_batch_lines_max;         /* [producer] batch_lines_max */
+    int64_t producer_batch_bytes_max;         /* [producer] batch_bytes_max */
+    int64_t producer_batches_max;             /* [producer] batches_max: open at once */
+    char producer_api_keys[512];              /* [producer] api_keys: a file; "": none, loopback only */
+    bool token_required;                      /* [token] required */
+    char token_secrets[512];                  /* [token] secrets: a file; "": order ids carry no token */
+    int64_t token_expire_days;                /* [token] expire_days */
 
     char worker_admin[128];           /* [worker] admin, PAYBUF_WORKER_ADMIN */
     char worker_group[128];           /* [worker] group, PAYBUF_WORKER_GROUP */

@@ -7,10 +7,16 @@ from urllib.parse import urlsplit
 class Connection:
     """One TCP connection to the intake; bytes out, parsed answers in."""
 
-    def __init__(self, url, timeout_s=15):
+    def __init__(self, url, timeout_s=15, source="", receive_buffer=None):
+        """source: the address to come from. receive_buffer: small, so that the server can't send far ahead."""
         parts = urlsplit(url)
         self.host = parts.netloc
-        self.socket = socket.create_connection((parts.hostname, parts.port), timeout_s)
+        self.socket = socket.socket()
+        self.socket.settimeout(timeout_s)
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.bind((source, 0))
+        self.socket.connect((parts.hostname, parts.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
@@ -45,12 +51,27 @@ class Connection:
         for line in lines[1:]:
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
-        length = int(headers.get("content-length", 0))
-        while len(self.buffer) < length:
-            if not self.fill():
-                break
-        body, self.buffer = self.buffer[:length], self.buffer[length:]
+        body = self.chunks() if headers.get("transfer-encoding") == "chunked" else self.take(int(headers.get("content-length", 0)))
         return int(lines[0].split(" ")[1]), headers, body
+
+    def take(self, length):
+        """So many bytes, fewer when the server closed."""
+        while len(self.buffer) < length and self.fill():
+            pass
+        taken, self.buffer = self.buffer[:length], self.buffer[length:]
+        return taken
+
+    def chunks(self):
+        body = b""
+        while True:
+            while b"\r\n" not in self.buffer:
+                assert self.fill(), "the server closed within a chunked answer"
+            size, _, self.buffer = self.buffer.partition(b"\r\n")
+            piece = self.take(int(size, 16))
+            assert self.take(2) == b"\r\n"
+            if not piece:
+                return body
+            body += piece
 
     def is_closed(self):
         """The server has closed it: an end of file or a reset comes, and no byte before."""

@@ -31,12 +31,12 @@ static void every_code_has_its_members(void **state) {
     }
 }
 
-static void only_the_two_honest_ones_are_retryable(void **state) {
+static void only_what_may_go_better_later_is_retryable(void **state) {
     (void)state;
     for (int code = 0; code < PAY_PROBLEM_COUNT; code++) {
         json_t *document = problem((enum pay_problem_code)code, "d", NULL);
-        assert_int_equal(json_is_true(json_object_get(document, "retryable")),
-                         pay_problem_status((enum pay_problem_code)code) >= 500);
+        unsigned int status = pay_problem_status((enum pay_problem_code)code);
+        assert_int_equal(json_is_true(json_object_get(document, "retryable")), status >= 500 || status == 429);
         json_decref(document);
     }
 }
@@ -48,6 +48,23 @@ static void a_pointer_makes_an_errors_entry(void **state) {
     assert_string_equal(json_string_value(json_object_get(entry, "pointer")), "/a~1b");
     assert_string_equal(json_string_value(json_object_get(entry, "detail")), "d");
     json_decref(document);
+}
+
+static void a_line_of_a_batch_has_the_members_of_a_problem(void **state) {
+    (void)state;
+    char text[PAY_PROBLEM_TEXT_MAX + 2];
+    for (int code = 0; code < PAY_PROBLEM_COUNT; code++) {
+        pay_problem_format_line((enum pay_problem_code)code, NULL, "/a\"b", buffer);
+        snprintf(text, sizeof text, "{%s}", buffer);
+        json_t *document = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+        assert_non_null(document);
+        assert_true(json_is_boolean(json_object_get(document, "retryable")));
+        assert_true(json_string_length(json_object_get(document, "detail")) > 0);
+        assert_string_equal(
+            json_string_value(json_object_get(json_array_get(json_object_get(document, "errors"), 0), "pointer")),
+            "/a\"b");
+        json_decref(document);
+    }
 }
 
 static void any_text_is_escaped_and_cut_between_characters(void **state) {
@@ -70,8 +87,9 @@ static void any_text_is_escaped_and_cut_between_characters(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_has_its_members),
-        cmocka_unit_test(only_the_two_honest_ones_are_retryable),
+        cmocka_unit_test(only_what_may_go_better_later_is_retryable),
         cmocka_unit_test(a_pointer_makes_an_errors_entry),
+        cmocka_unit_test(a_line_of_a_batch_has_the_members_of_a_problem),
         cmocka_unit_test(any_text_is_escaped_and_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
