@@ -20,18 +20,22 @@ END
 
 # verb_chaos ARGUMENTS...: they go to tests/chaos/chaos.
 verb_chaos() {
-    local status=0 around=() word keep=
+    local status=0 around=() word keep='' namespaces=1
     chaos_dir=$run_dir/chaos-$$
     need build servers tests chaos
     for word; do
         case $word in
         --plan) exec "$root/tests/chaos/chaos" "$@" ;;
         --keep) keep=1 ;;
+        --no-namespaces) namespaces= ;;
         esac
     done
     fetch_kafka
     [[ ${PAYBUF_BIN_DIR:-} ]] || build "${PAYBUF_PRESET:-release}"
-    if ((EUID == 0)) && unshare "${chaos_namespaces[@]}" true 2>/dev/null; then around=(unshare "${chaos_namespaces[@]}" bash -c "$chaos_init" --) chaos_end=KILL; fi
+    if ((EUID == 0)) && [[ $namespaces ]] && unshare "${chaos_namespaces[@]}" true 2>/dev/null; then
+        around=(unshare "${chaos_namespaces[@]}" bash -c "$chaos_init" --)
+        chaos_end=KILL
+    fi
     trap end_chaos EXIT
     # In the background and waited for, so that an interruption is heard at once.
     env CHAOS_BIN="$(program_dir)" CHAOS_JARS="$(kafka_jars)" CHAOS_RUN="$chaos_dir" CHAOS_UNSHARED="${around:+1}" \

@@ -6,7 +6,7 @@ fuzz_help() {
 ./dev fuzz                                  every target for 60 s each
 ./dev fuzz core http --seconds 600          two of them, longer
 ./dev fuzz request --runs 1000000           until so many executions
-./dev fuzz --seconds 5 --self-test          each target must find the bug that tests/fuzz/planted.c put around the product
+./dev fuzz --seconds 120 --self-test        each target must find the bug that tests/fuzz/planted.c put around the product
 ./dev fuzz --seconds 300 --keep             afterwards the best of what was found goes to tests/fuzz/corpus
 
 Installs Debian's clang when there is none with libFuzzer. What was found stays in run/fuzz; the next run goes on from there.
@@ -84,7 +84,7 @@ build_fuzz() {
 
 # libfuzzer TARGET PROGRAM LOG ARGS...: new inputs and artifacts go to run/fuzz/TARGET.
 libfuzzer() {
-    local target=$1 program=$2 log=$3 dictionary=$root/tests/fuzz/dict/$1.dict
+    local target=$1 program=$2 log=$3 dictionary=$root/tests/fuzz/dict/${1#planted-}.dict
     shift 3
     mkdir -p "$run_dir/fuzz/$target"
     if [[ -e $dictionary ]]; then set -- -dict="$dictionary" "$@"; fi
@@ -110,16 +110,19 @@ fuzz_one() {
     fi
 }
 
+# The committed inputs that show the bug by themselves are left out (merging steps over what crashes): mutation must find it again.
 find_planted() {
-    local target=$1 log=$run_dir/log/fuzz-planted-$1.log
+    local target=$1 log=$run_dir/log/fuzz-planted-$1.log rest=$run_dir/fuzz/planted-$1
     step "planted bug of $target"
-    if libfuzzer "planted-$target" "planted_$target" "$log" "$2" -artifact_prefix="$run_dir/fuzz/planted-$target-" \
-        "$root/tests/fuzz/corpus/$target" || ! grep -q 'the oracle says no' "$log"; then
+    rm -rf -- "$rest"*
+    libfuzzer "planted-$target" "planted_$target" "$log" -merge=1 -artifact_prefix="$rest-" "$rest" "$root/tests/fuzz/corpus/$target" || true
+    if libfuzzer "planted-$target" "planted_$target" "$log" "$2" -artifact_prefix="$rest-" "$rest" ||
+        ! grep -q 'the oracle says no' "$log"; then
         fuzz_failed=1
         step_failed "the planted bug of $target wasn't found"
         show_end "$log"
     else
-        step_done "planted bug of $target found"
+        step_done "planted bug of $target found after $(grep -oE '^#[0-9]+' "$log" | tail -n 1 | tr -d '#') executions"
     fi
-    rm -rf -- "$run_dir/fuzz/planted-$target"*
+    rm -rf -- "$rest"*
 }

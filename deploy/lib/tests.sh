@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # tests.sh - the rungs of tests, in order, on one or more presets, and a table of how each went.
 
-test_rungs=(unit scenario mock pg e2e)
-declare -A rung_limit_s=([unit]=120 [scenario]=600 [mock]=300 [pg]=300 [e2e]=1500)
+test_rungs=(unit scenario mock fuzz model pg e2e)
+declare -A rung_limit_s=([unit]=120 [scenario]=600 [mock]=300 [model]=1500 [fuzz]=120 [pg]=300 [e2e]=1500)
 test_failed=
 test_rows=()
 
@@ -14,8 +14,8 @@ verb_test() {
         case $word in
         --quick) quick=1 ;;
         --) ctest_options=("$@"); break ;;
-        unit | scenario | mock | pg | e2e) rungs+=("$word") ;;
-        *) usage_error "test: '$word' is no rung (unit, scenario, mock, pg, e2e); what goes to ctest stands after --" ;;
+        unit | scenario | mock | fuzz | model | pg | e2e) rungs+=("$word") ;;
+        *) usage_error "test: '$word' is no rung (unit, scenario, mock, fuzz, model, pg, e2e); what goes to ctest stands after --" ;;
         esac
     done
     # What a sourced run/env says about other servers must not reach the tests.
@@ -33,7 +33,7 @@ verb_test() {
     else
         run_rungs "${PAYBUF_PRESET:-dev}" "${test_rungs[@]}"
         if [[ ! $quick && -z ${PAYBUF_PRESET:-} ]]; then
-            run_rungs asan unit scenario mock pg
+            run_rungs asan unit scenario mock fuzz pg
             # Of the end-to-end tests those that take the programs through most of their code; all of them: PAYBUF_PRESET=asan ./dev test e2e
             ctest_options=(-R 'test_worker_faults|test_records|test_intake_answers')
             run_rung asan e2e

@@ -10,6 +10,7 @@ import threading
 import time
 
 import net
+from nodes import END_LIMIT_S
 
 BURST_STOPPED_S, BURST_RUNNING_S = 0.08, 0.04
 
@@ -106,12 +107,14 @@ class Faults:
         if not node.kill(signal.SIGINT if node is self.place.postgres else signal.SIGTERM):
             node.start()
             return None
-        drained_s = time.time() - began
+        how = f"stopped in order ({time.time() - began:.1f} s)"
+        if node.process.returncode == -signal.SIGKILL:
+            how = f"did not end within {END_LIMIT_S} s of SIGTERM and was killed"
         self.count("restarts")
 
         def undo():
             node.start()
-            return time.time(), f"stopped in order ({drained_s:.1f} s), started again"
+            return time.time(), f"{how}, started again"
         return undo
 
     # --- lines ---

@@ -104,8 +104,8 @@ class Load:
             earlier = self.random.choice(self.recent)
             return self.remember({**earlier, "attempt": min(earlier["attempt"] + 1, 99)})
         self.fresh += 1
-        return self.remember({"order_id": f"{self.settings['prefix']}{self.fresh:08d}", "attempt": 1, "account_id": self.random.choice(self.settings["accounts"]),
-                              "amount_minor": self.random.randint(1, 5000), "currency": "EUR"})
+        return self.remember({"order_id": f"{self.settings['prefix']}{self.fresh:08d}", "attempt": 1,
+                              "account_id": self.random.choice(self.settings["accounts"]), "amount_minor": self.random.randint(1, 5000), "currency": "EUR"})
 
     def remember(self, payment):
         if len(self.recent) < REMEMBERED:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RESTART_AFTER_S = 1.0
+END_LIMIT_S = 20                            # after SIGTERM; then SIGKILL
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
 TOPICS = {"request": "pay.requests", "reply": "pay.replies", "dlq": "pay.dlq"}
 
@@ -31,7 +32,6 @@ class Node:
         self.lock = threading.RLock()
         self.process = None
         self.wanted = False
-        self.frozen = False
         self.ended_at = None                # when the keeper saw that it had ended by itself
         place.lines.add(name)
 
@@ -53,7 +53,6 @@ class Node:
             if self.alive():
                 return
             self.before_start()
-            self.frozen = False
             with open(self.place.run / "log" / f"{self.name}.log", "ab") as log:
                 self.process = subprocess.Popen(self.place.lines.command(self.name, self.argv()), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                 cwd=self.cwd(), env={**self.place.environment, **self.environment()}, start_new_session=True)
@@ -80,7 +79,7 @@ class Node:
             self.wanted = False
             hit = self.tell(number)
             self.tell(signal.SIGCONT)
-            self.reap(20)
+            self.reap(END_LIMIT_S)
             return hit
 
     def reap(self, limit_s):
@@ -90,16 +89,14 @@ class Node:
             self.process.wait(limit_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(20)
+            self.process.wait(END_LIMIT_S)
 
     def freeze(self):
         with self.lock:
-            self.frozen = True
             return self.tell(signal.SIGSTOP)
 
     def thaw(self):
         with self.lock:
-            self.frozen = False
             return self.tell(signal.SIGCONT)
 
     def listen(self, service):
@@ -184,10 +181,11 @@ class Postgres(Node):
     def make(self):
         log = open(self.place.run / "log" / "initdb.log", "ab")
         self.own(self.dir / "mount")
-        subprocess.run([*self.as_user, self.bin / "initdb", "-D", self.data, "-U", "postgres", "-E", "UTF8", "--locale=C", "--auth=reject", "--no-sync", "--wal-segsize=1"],
-                       check=True, stdout=log, stderr=log, cwd=self.dir)
+        options = ["-U", "postgres", "-E", "UTF8", "--locale=C", "--auth=reject", "--no-sync", "--wal-segsize=1"]
+        subprocess.run([*self.as_user, self.bin / "initdb", "-D", self.data, *options], check=True, stdout=log, stderr=log, cwd=self.dir)
         with open(ROOT / "deploy/postgres/bootstrap.sql") as sql:
-            subprocess.run([*self.as_user, self.bin / "postgres", "--single", "-D", self.data, "postgres"], check=True, stdin=sql, stdout=log, stderr=log, cwd=self.dir)
+            subprocess.run([*self.as_user, self.bin / "postgres", "--single", "-D", self.data, "postgres"], check=True, stdin=sql, stdout=log,
+                           stderr=log, cwd=self.dir)
         ip, port = self.listen("postgres")
         settings = (ROOT / "deploy/postgres/postgresql.conf.in").read_text().replace("@PORT@", str(port)) + f"""
 # Here: reached from other namespaces; checkpoints often enough to be met by a kill; and a log in small pieces, few of them kept, so that
@@ -281,7 +279,8 @@ class Listener(Node):
         self.to, self.state = place.run / f"{self.name}.ndjson", place.run / "state" / f"{self.name}.state"
 
     def argv(self):
-        return [str(self.place.bin / "paybuf"), "--config", str(self.place.run / "paybuf.conf"), "listen", "--state", str(self.state), "--to", str(self.to), "--from", "start"]
+        return [str(self.place.bin / "paybuf"), "--config", str(self.place.run / "paybuf.conf"), "listen", "--from", "start",
+                "--state", str(self.state), "--to", str(self.to)]
 
     def serves(self):
         return self.alive()
