@@ -32,8 +32,8 @@
 #define PAY_REST_INTERVAL_MS 1000        /* an empty batch at most once a second */
 #define PAY_LOOP_PAUSE_MS 1000           /* a longer pause between two polls: the anchor is read again */
 #define PAY_ANCHOR_IDLE_MS 60000         /* an idle lane's anchor is read again */
-#define PAY_LANE_SILENCE_MS 1000         /* records after a longer silence: the anchor is read again before they settle */
-#define PAY_ROUND_TRIP_DEADLINE_MS 1000  /* own deadline between the two round trips of a settle */
-#define PAY_REVOKE_FLUSH_MS 2000         /* how long a revoke may wait for the last batch */
+#define PAY_LANE_SILENCE_MS 1000 /* records after a longer silence: the anchor is read again before they settle */
+#define PAY_ROUND_TRIP_DEADLINE_MS 1000 /* own deadline between the two round trips of a settle */
+#define PAY_REVOKE_FLUSH_MS 2000        /* how long a revoke may wait for the last batch */
 
 #endif
