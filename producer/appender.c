@@ -13,7 +13,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define IN_FLIGHT_MAX 5     /* requests per broker connection: the most an idempotent producer may have */
+#define IN_FLIGHT_MAX 1 /* with more, a leader change can append one call twice [run]: docs/decisions/026 */
+#define PUBLISHERS 4 /* so that few partitions wait for each other's request: a broker connection has one in flight */
 #define RECORD_OVERHEAD 256 /* key, headers and librdkafka's own, per record, for the byte budget */
 
 /* What is known of one partition; counted by the key's hash, so that the gate can judge before the library has chosen. */
@@ -26,14 +27,15 @@ struct lane {
 struct pay_appender {
     struct pay_appender_options options;
     struct pay_pending *pending;
-    struct pay_kafka_publisher *publisher; /* NULL while it can't be opened */
+    struct pay_kafka_publisher *publishers[PUBLISHERS]; /* by partition; opened, and replaced, together */
+    bool open;                                          /* false while they can't be opened */
     struct pay_kafka_probe *probe;
     struct pay_kafka_probe_state topic;
     struct lane *lanes; /* by partition */
     int32_t lane_count;
     struct lane whole; /* all partitions together */
     bool draining;
-    bool broken; /* the handle is over; replace it outside of its own callbacks */
+    bool broken; /* a handle is over; replace them outside of its own callbacks */
     bool reachable_logged;
     int64_t acknowledged_us; /* last honest acknowledgement */
     int64_t reopen_us;       /* not before */
@@ -41,14 +43,22 @@ struct pay_appender {
     struct pay_appender_counters counters;
 };
 
-/* --- the handle --------------------------------------------------------------------------------------------------------------- */
+/* --- the handles -------------------------------------------------------------------------------------------------------------- */
 
 static bool watch(struct pay_appender *appender, int descriptor, uint64_t tag) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = tag};
     return epoll_ctl(appender->options.epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
-static enum pay_move open_publisher(struct pay_appender *appender, struct pay_error *error) {
+static void close_publishers(struct pay_appender *appender) {
+    for (int i = 0; i < PUBLISHERS; i++) {
+        pay_kafka_publisher_close(appender->publishers[i]);
+        appender->publishers[i] = NULL;
+    }
+    appender->open = false;
+}
+
+static enum pay_move open_publishers(struct pay_appender *appender, struct pay_error *error) {
     const struct pay_config *config = appender->options.config;
     const struct pay_kafka_publisher_options options = {
         .kafka = appender->options.kafka,
@@ -56,11 +66,17 @@ static enum pay_move open_publisher(struct pay_appender *appender, struct pay_er
         .in_flight_max = IN_FLIGHT_MAX,
         .linger_ms = config->producer_linger_ms,
     };
-    enum pay_move move = pay_kafka_publisher_open(&options, &appender->publisher, error);
-    if (move != PAY_OK) return move;
-    if (!watch(appender, pay_kafka_publisher_descriptor(appender->publisher), appender->options.report_tag))
-        abort(); /* one descriptor, just made */
+    for (int i = 0; i < PUBLISHERS; i++) {
+        enum pay_move move = pay_kafka_publisher_open(&options, &appender->publishers[i], error);
+        if (move != PAY_OK) {
+            close_publishers(appender);
+            return move;
+        }
+        if (!watch(appender, pay_kafka_publisher_descriptor(appender->publishers[i]), appender->options.report_tag))
+            abort(); /* one descriptor, just made */
+    }
     for (int32_t i = 0; i < appender->lane_count; i++) appender->lanes[i].last_offset = -1;
+    appender->open = true;
     return PAY_OK;
 }
 
@@ -80,10 +96,9 @@ static void finish_all(struct pay_appender *appender) {
     }
 }
 
-/* No report of the old handle comes after this, so its calls end here. */
-static void close_publisher(struct pay_appender *appender) {
-    pay_kafka_publisher_close(appender->publisher);
-    appender->publisher = NULL;
+/* No report of the old handles comes after this, so their calls end here. */
+static void end_publishers(struct pay_appender *appender) {
+    close_publishers(appender);
     appender->broken = false;
     finish_all(appender);
 }
@@ -94,15 +109,15 @@ static void reopen(struct pay_appender *appender, int64_t now_us) {
     appender->reopen_pause_ms = appender->reopen_pause_ms == 0 ? 50 : appender->reopen_pause_ms * 2;
     if (appender->reopen_pause_ms > PAY_APPENDER_REOPEN_MAX_MS) appender->reopen_pause_ms = PAY_APPENDER_REOPEN_MAX_MS;
     appender->reopen_us = now_us + appender->reopen_pause_ms * 1000;
-    if (open_publisher(appender, &error) != PAY_OK)
+    if (open_publishers(appender, &error) != PAY_OK)
         pay_log(PAY_LOG_WARNING, "can't open a new producer yet, trying again: %s", error.text);
 }
 
 static void replace(struct pay_appender *appender, const char *why) {
-    pay_log(PAY_LOG_WARNING, "replacing the Kafka producer: %s; %u calls under way are answered 504 outcome_unknown",
+    pay_log(PAY_LOG_WARNING, "replacing the Kafka producers: %s; %u calls under way are answered 504 outcome_unknown",
             why, pay_pending_due_count(appender->pending));
     appender->counters.replaced++;
-    close_publisher(appender);
+    end_publishers(appender);
     reopen(appender, pay_clock_us());
 }
 
@@ -137,7 +152,7 @@ static struct lane *lane_of(struct pay_appender *appender, int32_t partition) {
 static const char *judge(struct pay_appender *appender, const struct lane *lane, int64_t now_us) {
     struct pay_appender_counters *counters = &appender->counters;
     if (appender->draining) return counters->refused_draining++, "This server is shutting down.";
-    if (appender->publisher == NULL || appender->broken)
+    if (!appender->open || appender->broken)
         return counters->refused_unreachable++, "The connection to the log is being renewed.";
     if (!proven(appender, now_us)) return counters->refused_unreachable++, "The log can't be reached.";
     if (stalled(appender, &appender->whole, now_us) || (lane != NULL && stalled(appender, lane, now_us))) {
@@ -152,8 +167,8 @@ static void count_in(struct lane *lane, int64_t now_us) {
 
 /* --- submitting --------------------------------------------------------------------------------------------------------------- */
 
-static enum pay_move publish(struct pay_appender *appender, const struct pay_append *record, struct pay_call *call,
-                             struct pay_error *error) {
+static enum pay_move publish(struct pay_appender *appender, int32_t partition, const struct pay_append *record,
+                             struct pay_call *call, struct pay_error *error) {
     const struct pay_kafka_message message = {
         .partition = -1, /* librdkafka's own murmur2 decides; ours is only the gate's opinion */
         .key = record->order_id,
@@ -164,7 +179,8 @@ static enum pay_move publish(struct pay_appender *appender, const struct pay_app
         .header_count = record->header_count,
         .opaque = call,
     };
-    return pay_kafka_publisher_publish(appender->publisher, &message, error);
+    return pay_kafka_publisher_publish(appender->publishers[partition < 0 ? 0 : partition % PUBLISHERS], &message,
+                                       error);
 }
 
 bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record, struct pay_call **ret_call,
@@ -186,7 +202,7 @@ bool pay_appender_submit(struct pay_appender *appender, const struct pay_append 
         return false;
     }
     call->done = record->done;
-    enum pay_move move = publish(appender, record, call, &error);
+    enum pay_move move = publish(appender, partition, record, call, &error);
     if (move == PAY_OK) {
         call->partition = lane != NULL ? partition : -1;
         if (lane != NULL) count_in(lane, now_us);
@@ -254,9 +270,9 @@ static void take_report(struct pay_appender *appender, const struct pay_kafka_re
     finish(appender, call, NULL);
 }
 
-static void take_trouble(struct pay_appender *appender) {
+static void take_trouble(struct pay_appender *appender, struct pay_kafka_publisher *publisher) {
     struct pay_error trouble;
-    while (pay_kafka_publisher_take_trouble(appender->publisher, &trouble)) {
+    while (pay_kafka_publisher_take_trouble(publisher, &trouble)) {
         pay_log(PAY_LOG_WARNING, "%s", trouble.text);
         if (trouble.move == PAY_SESSION_OVER) appender->broken = true;
     }
@@ -276,10 +292,13 @@ void pay_appender_look(struct pay_appender *appender) {
 
 void pay_appender_run(struct pay_appender *appender) {
     struct pay_kafka_report report;
-    if (appender->publisher == NULL) return;
+    if (!appender->open) return;
     int64_t now_us = pay_clock_us();
-    while (pay_kafka_publisher_next_report(appender->publisher, &report)) take_report(appender, &report, now_us);
-    take_trouble(appender);
+    for (int i = 0; i < PUBLISHERS; i++) {
+        while (pay_kafka_publisher_next_report(appender->publishers[i], &report))
+            take_report(appender, &report, now_us);
+        take_trouble(appender, appender->publishers[i]);
+    }
 }
 
 /* --- time --------------------------------------------------------------------------------------------------------------------- */
@@ -297,7 +316,7 @@ static void expire(struct pay_appender *appender, int64_t now_us) {
 void pay_appender_tick(struct pay_appender *appender) {
     int64_t now_us = pay_clock_us();
     expire(appender, now_us);
-    if (appender->publisher == NULL) {
+    if (!appender->open) {
         reopen(appender, now_us);
         return;
     }
@@ -315,7 +334,7 @@ int64_t pay_appender_next_us(struct pay_appender *appender) {
     struct pay_call *call = pay_pending_oldest_due(appender->pending);
     int64_t next_us =
         call != NULL ? call->started_us + appender->options.config->producer_request_timeout_ms * 1000 : INT64_MAX;
-    if (appender->publisher == NULL && appender->reopen_us < next_us) next_us = appender->reopen_us;
+    if (!appender->open && appender->reopen_us < next_us) next_us = appender->reopen_us;
     return next_us;
 }
 
@@ -330,7 +349,7 @@ struct pay_appender *pay_appender_open(const struct pay_appender_options *option
         appender->options = *options;
         appender->pending = pay_pending_new((uint32_t)config->producer_inflight_records_max,
                                             (uint64_t)config->producer_inflight_bytes_max);
-        if (appender->pending != NULL && open_publisher(appender, &error) == PAY_OK &&
+        if (appender->pending != NULL && open_publishers(appender, &error) == PAY_OK &&
             pay_kafka_probe_open(&options->kafka, config->request_topic, &appender->probe, &error) == PAY_OK) {
             appender->reachable_logged = true; /* so that the first failure is said, and the first answer after it */
             pay_kafka_probe_look(appender->probe, &appender->topic);
@@ -345,7 +364,7 @@ struct pay_appender *pay_appender_open(const struct pay_appender_options *option
 void pay_appender_close(struct pay_appender *appender) {
     if (appender == NULL) return;
     pay_kafka_probe_close(appender->probe);
-    if (appender->pending != NULL) close_publisher(appender);
+    if (appender->pending != NULL) end_publishers(appender);
     pay_pending_free(appender->pending);
     free(appender->lanes);
     free(appender);
@@ -365,8 +384,8 @@ bool pay_appender_ready(struct pay_appender *appender, char *reason, size_t reas
                appender->topic.answered_ms * 1000 < now_us - PAY_APPENDER_PROOF_MS * 1000) {
         snprintf(reason, reason_size, "the brokers don't answer for topic %s: %s",
                  appender->options.config->request_topic, appender->topic.reason);
-    } else if (appender->publisher == NULL) {
-        snprintf(reason, reason_size, "the Kafka producer is being replaced");
+    } else if (!appender->open) {
+        snprintf(reason, reason_size, "the Kafka producers are being replaced");
     } else if (stalled(appender, &appender->whole, now_us)) {
         snprintf(reason, reason_size, "nothing was acknowledged for %" PRId64 " ms",
                  (now_us - appender->whole.waiting_since_us) / 1000);

@@ -4,15 +4,16 @@
  * submit either refuses (certainly not stored: the record was never given to librdkafka) or takes the record; then exactly one
  * `done` comes for its owner, never from within submit: with a position after an honest acknowledgement (no error AND an offset that is larger than the
  * partition's last one), or without one: a failed or odd report, the deadline, the end of the handle. "Without" never means "not stored".
+ * A record is appended at most once: each of the few producers, which share the partitions, has one request in flight per broker.
  *
- * What goes wrong is routine here: a handle that is fatal, that reported a failure or an odd success, or that stayed silent for
- * too long is closed and replaced; its calls are done without a position. Never exits, never blocks.
+ * What goes wrong is routine here: when a producer is fatal, reported a failure or an odd success, or all stayed silent for
+ * too long, they are closed and replaced together; their calls are done without a position. Never exits, never blocks.
  *
  * The gate refuses up front when the brokers can't be believed to answer: no metadata and no acknowledgement for
  * PAY_APPENDER_PROOF_MS, or nothing acknowledged for stall_ms while something is due, for all partitions or for the key's own
  * (so that one partition without a leader doesn't eat the whole budget).
  *
- * Memory: owns the publisher, the probe and the pending calls. Threads: one.
+ * Memory: owns the publishers, the probe and the pending calls. Threads: one.
  */
 #ifndef PAY_PRODUCER_APPENDER_H
 #define PAY_PRODUCER_APPENDER_H

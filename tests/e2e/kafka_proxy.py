@@ -43,6 +43,7 @@ class KafkaProxy:
         assert len(self.broker_says) == len(self.proxy_says), "the broker must be reached as 127.0.0.1"
         self.rules, self.lock, self.sockets = [], threading.Lock(), []
         self.produced = 0                   # Produce requests that came
+        self.most_unanswered = 0            # Produce requests that one connection had on its way at once
         threading.Thread(target=self.accept, daemon=True).start()
 
     def __enter__(self):
@@ -166,6 +167,7 @@ class Connection:
             due = Due(api, own, from_broker=not rule or rule.action != "refuse")
             with self.lock:
                 self.due.append(due)
+                self.proxy.most_unanswered = max(self.proxy.most_unanswered, sum(d.api == PRODUCE for d in self.due))
             if due.from_broker:
                 self.broker.sendall(struct.pack(">i", len(frame)) + frame)
             elif rule.late_s:

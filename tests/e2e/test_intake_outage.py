@@ -272,6 +272,18 @@ def test_a_full_budget_is_503_at_once(servers):
         assert_honest(servers, clients.answers)
 
 
+def test_no_connection_carries_a_second_append_before_the_first_is_answered(servers):
+    """With more on their way, a leader change can append one call twice: docs/decisions/026."""
+    with KafkaProxy(servers.env["PAYBUF_KAFKA_BOOTSTRAP"]) as proxy:
+        with Intake(servers, PAYBUF_KAFKA_BOOTSTRAP=proxy.address, PAYBUF_PRODUCER_LINGER_MS="0") as intake:
+            intake.await_ready()
+            clients = Clients(intake, "one", count=32)
+            time.sleep(3)
+            counts = clients.stop()
+            assert counts[202] > 100, counts
+            assert proxy.most_unanswered == 1
+
+
 def test_a_first_request_that_is_refused_yields_no_202_for_what_isnt_stored(servers):
     """PITFALLS: librdkafka reports the refused batch as delivered, with offset -1001; the records are in no log."""
     with KafkaProxy(servers.env["PAYBUF_KAFKA_BOOTSTRAP"]) as proxy:
