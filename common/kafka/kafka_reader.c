@@ -235,16 +235,30 @@ void pay_kafka_reader_next(struct pay_kafka_reader *reader, int64_t timeout_ms, 
     }
 }
 
+/* The library asks the leader that it knows, and keeps him until its next look, up to 30 s away; "not leader" doesn't make it look
+   again [run]. So the metadata are asked for here; the caller's next try goes to the new one. */
+static void look_for_leader(struct pay_kafka_reader *reader, const char *topic, int64_t timeout_ms) {
+    const rd_kafka_metadata_t *metadata = NULL;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(reader->handle->rk, topic, NULL);
+    if (handle == NULL) return;
+    if (timeout_ms > 0 &&
+        rd_kafka_metadata(reader->handle->rk, 0, handle, &metadata, (int)timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(handle);
+}
+
 /* The offset for a time, or for RD_KAFKA_OFFSET_BEGINNING or _END: the protocol's own numbers, passed on as they are. Not by
    rd_kafka_query_watermark_offsets: it waits without any bound once its request is under way and the broker goes. */
 static enum pay_move ask_offset(struct pay_kafka_reader *reader, const char *topic, int32_t partition, int64_t which,
                                 int64_t timeout_ms, int64_t *ret_offset, struct pay_error *error) {
+    int64_t until = pay_clock_ms() + timeout_ms;
     rd_kafka_topic_partition_list_t *list = list_of(topic, partition, which);
     rd_kafka_resp_err_t code = timeout_ms > 0 ? rd_kafka_offsets_for_times(reader->handle->rk, list, (int)timeout_ms)
                                               : RD_KAFKA_RESP_ERR__TIMED_OUT;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = list->elems[0].err;
     int64_t offset = list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) look_for_leader(reader, topic, until - pay_clock_ms());
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         char what[PAY_TOPIC_MAX + 64];
         snprintf(what, sizeof what, "offsets of %s partition %d", topic, (int)partition);

@@ -210,6 +210,21 @@ static void the_descriptor_tells_of_everything(void **state) {
     pay_kafka_reader_close(reader);
 }
 
+/* The library keeps a partition's leader for up to 30 s, and the answer "not leader" alone doesn't make it look again. */
+static void bounds_find_a_new_leader_at_the_second_look(void **state) {
+    (void)state;
+    struct pay_kafka_reader *reader = open_reader(false);
+    struct pay_error error;
+    int64_t start = 0, end = 0;
+    assert_int_equal(pay_kafka_reader_bounds(reader, TOPIC, 1, 5000, &start, &end, &error), PAY_OK);
+    rd_kafka_mock_partition_set_leader(mock.cluster, TOPIC, 1, 2);
+    if (pay_kafka_reader_bounds(reader, TOPIC, 1, 5000, &start, &end, &error) == PAY_OK)
+        fail_msg("the mock doesn't mind");
+    assert_int_equal(pay_kafka_reader_bounds(reader, TOPIC, 1, 5000, &start, &end, &error), PAY_OK);
+    assert_int_equal(end, 2000);
+    pay_kafka_reader_close(reader);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reading_goes_to_the_end_and_tells_the_position, set_up, tear_down),
@@ -221,6 +236,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(brokers_that_come_back_are_read_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_offset_that_is_not_there_is_trouble_with_the_partition, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bounds_are_asked_and_bounded_in_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bounds_find_a_new_leader_at_the_second_look, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_descriptor_tells_of_everything, set_up, tear_down),
     };
     cmocka_set_test_filter(getenv("PAYBUF_TEST_NAME"));
