@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psycopg2
 import psycopg2.extensions
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 Record = namedtuple("Record", "offset timestamp_ms key value headers")     # headers: [(name, bytes or None)]
 
@@ -35,15 +35,27 @@ TABLES = ("ledger", "processed_offset", "payment", "refusal", "account", "adjust
 
 # --- from Kafka ---
 
+def bounds_of(consumer, topic):
+    """{partition: (start, end)}. A broker that is busy forgets a partition's leader for a moment."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            partitions = sorted(consumer.list_topics(topic, timeout=20).topics[topic].partitions)
+            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20) for p in partitions}
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"check: {topic}: {error}") from None
+            time.sleep(0.5)
+
+
 def consume(bootstrap, topic, isolation):
     """Yields (partition, message) from the logs' starts to the ends that were there when reading began; answers {partition: (start, end)}."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "check-history", "enable.auto.commit": False, "isolation.level": isolation,
                          "enable.partition.eof": True, "auto.offset.reset": "error", "check.crcs": True})
     try:
-        partitions = sorted(consumer.list_topics(topic, timeout=20).topics[topic].partitions)
-        bounds = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20) for p in partitions}
-        consumer.assign([TopicPartition(topic, p, bounds[p][0]) for p in partitions])
-        waiting = set(partitions)
+        bounds = bounds_of(consumer, topic)
+        consumer.assign([TopicPartition(topic, p, start) for p, (start, _) in bounds.items()])
+        waiting = set(bounds)
         heard = time.monotonic()
         while waiting:
             batch = consumer.consume(1000, timeout=0.1)         # waits for the whole timeout unless there are so many
