@@ -38,9 +38,9 @@ def own_stack(request, name, **options):
 @pytest.fixture(scope="module")
 def servers(request):
     """Kafka and PostgreSQL; each test takes a ledger of its own on them. Those of ./dev test where it runs us, which other files use
-    at the same time; else, and for a module that says BREAKS_SERVERS, a pair for the module."""
+    at the same time; else, and for a module that says OWN_SERVERS, a pair for the module."""
     given = os.environ.get("PAYBUF_TEST_RUN_DIR")
-    shared = given is not None and (Path(given) / "env").exists() and not getattr(request.module, "BREAKS_SERVERS", False)
+    shared = given is not None and (Path(given) / "env").exists() and not getattr(request.module, "OWN_SERVERS", False)
     if not shared:
         with own_stack(request, request.module.__name__) as stack:
             stack.up_servers()

@@ -85,7 +85,7 @@ class Stack:
 
     def up_servers(self):
         """Kafka and PostgreSQL, nothing of ours."""
-        self.dev("up", "--servers")
+        self.dev("up", "--servers", timeout_s=300)
         self.read_env()
 
     def up(self, workers=("worker-1",), producer=True):

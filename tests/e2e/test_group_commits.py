@@ -8,6 +8,8 @@ import time
 from confluent_kafka import Consumer, TopicPartition
 from stack import wait_until
 
+OWN_SERVERS = True                      # all groups of a broker share __consumer_offsets
+
 
 def commits_written(ledger):
     """Each partition of a commit is a record of __consumer_offsets."""

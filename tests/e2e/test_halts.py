@@ -8,7 +8,7 @@ import pytest
 
 from stack import wait_until
 
-BREAKS_SERVERS = True                   # a pair of its own: see conftest.servers
+OWN_SERVERS = True                   # a pair of its own: see conftest.servers
 ACCOUNTS = [f"a-{i}" for i in range(10)]
 
 

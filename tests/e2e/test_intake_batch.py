@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition
 from raw_http import Connection, message
 from stack import wait_until
 
-BREAKS_SERVERS = True           # one test freezes the broker
+OWN_SERVERS = True           # one test freezes the broker
 
 
 @pytest.fixture(scope="module")
