@@ -15,6 +15,8 @@
 
 #define REPLY_HEADERS_MAX 12
 #define BLOCKED_TOO_LONG_MS 30000
+#define SILENT_TOO_LONG_MS                                                                                             \
+    30000 /* three times the reply producers' socket time-out: the library had time to try again */
 #define EVICTED_MS 5000
 
 /* --- replies --- */
@@ -106,6 +108,7 @@ static void publish_record(struct pay_worker *w, struct work *work, uint32_t i) 
     assert(record->position.offset < lane->processed); /* money before message: before a producer sees it, not after */
     switch (send_reply(w, lane, record, &work->batch.answers[i], lane->covers_from, &error)) {
     case PAY_OK:
+        if (lane->unacknowledged == 0) lane->unacknowledged_ms = w->now_ms;
         pay_lane_reply_sent(lane, record->position.offset);
         lane->blocked_since_ms = 0;
         work->done[i] = true;
@@ -186,11 +189,23 @@ static void reply_report(struct pay_worker *w, const struct pay_report *report) 
     if (report->fatal) {
         worker_end_slot(w, report->publisher, report->code);
     } else if (lane != NULL && lane->state == PAY_LANE_OPEN) {
-        if (pay_lane_acknowledged(lane, report->failed, report->log_offset, report->source_offset))
+        if (pay_lane_acknowledged(lane, report->failed, report->log_offset, report->source_offset)) {
             w->counters.replies_acknowledged++;
-        else
+            lane->unacknowledged_ms = w->now_ms;
+        } else {
             worker_end_slot(w, report->publisher,
                             report->failed ? report->code : "a delivery report without an honest offset");
+        }
+    }
+}
+
+/* librdkafka can stand still without an error (a wall clock that jumps back [run], decision 027); a new handle doesn't. */
+static void give_up_silent_producers(struct pay_worker *w) {
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        const struct pay_lane *lane = &w->lanes[i];
+        if (lane->state == PAY_LANE_OPEN && lane->unacknowledged > 0 &&
+            w->now_ms - lane->unacknowledged_ms > SILENT_TOO_LONG_MS)
+            worker_end_slot(w, w->slot_of[i], "no reply was acknowledged for too long");
     }
 }
 
@@ -204,6 +219,7 @@ void worker_acknowledge(struct pay_worker *w) {
         else if (report.publisher < PAY_PUBLISHERS_MAX && w->slot_open[report.publisher])
             reply_report(w, &report);
     }
+    give_up_silent_producers(w);
 }
 
 /* --- dead letters --- */

@@ -152,6 +152,7 @@ int64_t pay_lane_reply_sent(struct pay_lane *lane, int64_t source_offset) {
     assert(source_offset >= lane->covers_from); /* in order, each once */
     int64_t covers_from = lane->covers_from;
     lane->covers_from = source_offset + 1;
+    lane->unacknowledged++;
     hold_invariants(lane);
     return covers_from;
 }
@@ -166,6 +167,7 @@ bool pay_lane_acknowledged(struct pay_lane *lane, bool failed, int64_t log_offse
     lane->reply_position = log_offset + 1;
     assert(lane->unreplied > 0);
     lane->unreplied--;
+    if (lane->unacknowledged > 0) lane->unacknowledged--;
     hold_invariants(lane);
     return true;
 }

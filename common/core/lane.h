@@ -47,6 +47,8 @@ struct pay_lane {
     int64_t reply_position;
     int64_t last_ack_offset;       /* largest log offset acknowledged on this handle, -1 before the first */
     uint32_t unreplied;            /* received and not acknowledged */
+    uint32_t unacknowledged;       /* replies sent and not acknowledged */
+    int64_t unacknowledged_ms;     /* when the first of them was sent, or the last one before was acknowledged */
     uint32_t dead_letters_missing; /* dead letters sent and not yet acknowledged */
     int64_t blocked_since_ms;      /* its first reply can't go out since then (dead letter, full queue); 0 when not */
     bool fetching;                 /* the stream delivers it */

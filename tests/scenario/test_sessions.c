@@ -260,6 +260,17 @@ static void a_worker_stopped_at_any_moment_waits_for_its_replies(void **state) {
     }
 }
 
+/* A library that sends no more: on a real one after a wall clock that jumped back an hour (docs/decisions/027). */
+static void a_producer_that_stands_still_is_replaced_within_a_minute(void **state) {
+    (void)state;
+    struct rig *rig = begin("p1:late-ack=3600000", 1);
+    rig_start_worker(rig);
+    workload_many(rig, 0, "a", 3);
+    rig_run_for(rig, 5000);
+    workload_many(rig, 0, "b", 3);
+    ends_well(rig, 60000);
+}
+
 static bool four_settled(struct rig *rig) { return row(rig, 0)->next_offset == 4; }
 
 /* One worker, its replies on their way, and a second one that joins. */
@@ -487,6 +498,7 @@ int main(void) {
         cmocka_unit_test(a_revoke_waits_two_seconds_and_no_longer),
         cmocka_unit_test(a_lying_report_ends_only_the_session_of_its_lanes),
         cmocka_unit_test(a_fatal_producer_is_replaced),
+        cmocka_unit_test(a_producer_that_stands_still_is_replaced_within_a_minute),
         cmocka_unit_test(several_requests_in_flight_leave_a_hole_that_the_next_claim_fills),
         cmocka_unit_test(a_stale_high_watermark_at_a_claim_only_repeats_replies),
         cmocka_unit_test(an_open_transaction_holds_its_lane_and_its_end_lets_it_go),
