@@ -2,7 +2,7 @@
 # tests.sh - the rungs of tests, in order, on one or more presets, and a table of how each went.
 
 test_rungs=(unit scenario mock fuzz model pg e2e)
-declare -A rung_limit_s=([unit]=120 [scenario]=600 [mock]=300 [model]=1500 [fuzz]=120 [pg]=300 [e2e]=1500)
+declare -A rung_limit_s=([unit]=120 [scenario]=1200 [mock]=300 [model]=1500 [fuzz]=120 [pg]=300 [e2e]=1500)
 test_failed=
 test_rows=()
 
