@@ -149,6 +149,7 @@ struct fake_log *fake_log_copy(const struct fake_log *log) {
     struct fake_log *copy = fake_broker_must(malloc(sizeof *copy));
     *copy = *log;
     copy->states = copy->states_before_tail = NULL;
+    copy->stale_watermark = -1;
     copy->records = fake_broker_must(malloc((log->count + 1) * sizeof(struct fake_record *)));
     for (size_t i = 0; i < log->count; i++) copy->records[i] = fake_broker_copy_record(log->records[i]);
     return copy;

@@ -243,7 +243,7 @@ int64_t fake_broker_next_due_us(const struct fake_broker *broker);
 int64_t fake_log_visible(const struct fake_log *log);
 /* Somebody was told that watermark. */
 void fake_log_told(struct fake_log *log, int64_t told, int64_t now_us);
-/* For the checker, who must know what a log held before somebody cut it. NULL is fine for the second. */
+/* For the checker, who must know what a log held before somebody cut it, whatever its leader told of it. NULL is fine for the second. */
 struct fake_log *fake_log_copy(const struct fake_log *log);
 void fake_log_free_copy(struct fake_log *log);
 /* The last stable offset: read_committed readers see below it. */

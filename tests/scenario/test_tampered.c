@@ -212,6 +212,20 @@ static void a_lane_halted_with_another_reason_is_rejected(void **state) {
     rejected(rig, "halted poison, which isn't due");
 }
 
+/* What the new leader doesn't tell of yet the log holds all the same (found by the simulator: seed 784469). */
+static void a_poison_halt_stays_right_when_its_log_is_replaced_under_a_stale_watermark(void **state) {
+    (void)state;
+    struct rig *rig = backed_up();
+    rig->database.poison_order = "poison-0";
+    workload_many(rig, 0, "poison", 1);
+    rig_run_for(rig, 8000);
+    assert_int_equal(row(rig, 0)->halted, PAY_HALT_POISON);
+    assert_true(fake_broker_elect(&rig->broker, TOPIC_REQUESTS, 0, 1, 3, 9000));
+    rig_run_for(rig, 2500);
+    assert_true(strike(rig, "requests-replaced", 0, 0));
+    ends_well(rig, 60000);
+}
+
 static void a_halt_of_a_lane_out_of_reach_is_rejected(void **state) {
     (void)state;
     struct rig *rig = ended("requests-cut", 0, 1);
@@ -380,6 +394,7 @@ int main(void) {
         cmocka_unit_test(a_row_of_another_cluster_is_not_claimed_and_the_other_lane_goes_on),
         cmocka_unit_test(a_lane_that_is_not_halted_on_a_cut_log_is_rejected),
         cmocka_unit_test(a_lane_halted_with_another_reason_is_rejected),
+        cmocka_unit_test(a_poison_halt_stays_right_when_its_log_is_replaced_under_a_stale_watermark),
         cmocka_unit_test(a_halt_of_a_lane_out_of_reach_is_rejected),
         cmocka_unit_test(a_halt_without_any_trouble_is_rejected),
         cmocka_unit_test(a_late_halt_is_rejected),
