@@ -48,8 +48,6 @@ static void tell_trouble(struct pay_worker *w, const struct pay_stream_event *ev
 void worker_observe_group(struct pay_worker *w) {
     struct pay_stream_event event;
     if (!w->stream_open) return;
-    if (w->now_ms - w->last_pass_ms > PAY_LOOP_PAUSE_MS)
-        worker_doubt_anchors(w); /* frozen for a while: the topics may be others now */
     for (w->stream->ops->next_event(w->stream, &event); event.kind != PAY_STREAM_NOTHING;
          w->stream->ops->next_event(w->stream, &event)) {
         w->busy = true;

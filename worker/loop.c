@@ -18,7 +18,6 @@ void pay_worker_pass(struct pay_worker *w) {
     worker_publish(w);       /* some replies appear twice, equal in every member; each reader drops the second */
     worker_acknowledge(w);   /* the same: what is acknowledged is read from the reply log, not from memory */
     worker_finish_revoke(w); /* nothing: the lanes are free either way */
-    w->last_pass_ms = w->now_ms;
 }
 
 struct pay_worker *pay_worker_new(const struct pay_worker_options *options) {
@@ -35,7 +34,7 @@ struct pay_worker *pay_worker_new(const struct pay_worker_options *options) {
         }
     }
     pay_retry_reset(&w->retry, options->batch_records_max);
-    w->now_ms = w->last_pass_ms = options->now_ms(options->argument);
+    w->now_ms = w->settle_looked_ms = options->now_ms(options->argument);
     return w;
 }
 

@@ -113,10 +113,11 @@ enum pay_move worker_read_reply_log(struct pay_worker *w, struct pay_claim *clai
 
 static bool same_lanes(const struct pay_lane_row *before, uint32_t count, const struct pay_lane_row *after,
                        uint32_t count_after) {
-    for (uint32_t i = 0; i < count && i < count_after; i++)
+    if (count != count_after) return false;
+    for (uint32_t i = 0; i < count; i++)
         if (before[i].partition != after[i].partition || before[i].log_generation != after[i].log_generation)
             return false;
-    return count == count_after;
+    return true;
 }
 
 /* Is a reply in the log for something that this database hasn't settled? Reply log first, then P; no lock is held. */

@@ -261,14 +261,18 @@ static void advance(struct pay_worker *w) {
     w->busy = true;
 }
 
-/* Frozen inside this pass, before it took its last records: they may be another topic's. The pause's next pass is too late for them. */
-static bool pass_stood_still(const struct pay_worker *w) { return worker_clock_ms(w) - w->now_ms > PAY_LOOP_PAUSE_MS; }
+/* Frozen for a while, in this pass or before it: the records may be another topic's by now. */
+static void doubt_after_pause(struct pay_worker *w) {
+    int64_t now_ms = worker_clock_ms(w);
+    if (now_ms - w->settle_looked_ms > PAY_LOOP_PAUSE_MS) worker_doubt_anchors(w);
+    w->settle_looked_ms = now_ms;
+}
 
 void worker_settle(struct pay_worker *w) {
+    doubt_after_pause(w);
     if (!w->agreed) return;
     if (w->settle_in_flight) advance(w);
     if (w->settle_in_flight || !w->agreed || w->now_ms < w->settle_at_ms) return;
-    if (pass_stood_still(w)) worker_doubt_anchors(w);
     if (choose_slice(w))
         begin(w, w->settling);
     else

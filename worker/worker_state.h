@@ -35,7 +35,6 @@ struct pay_worker {
     struct pay_stream *stream;
     struct pay_worker_counters counters;
     int64_t now_ms; /* of this pass */
-    int64_t last_pass_ms;
 
     /* the connection and what it agreed on */
     bool refused; /* a precondition fails and nothing was claimed yet */
@@ -77,9 +76,10 @@ struct pay_worker {
 
     /* the settle in flight */
     bool settle_in_flight;
-    bool settle_written;  /* the second half was sent: it may commit whatever happens here */
-    bool slice_chosen;    /* settling->batch has a slice that isn't answered yet */
-    int64_t settle_at_ms; /* redo not before */
+    bool settle_written;      /* the second half was sent: it may commit whatever happens here */
+    bool slice_chosen;        /* settling->batch has a slice that isn't answered yet */
+    int64_t settle_at_ms;     /* redo not before */
+    int64_t settle_looked_ms; /* when it was last looked at: the loop may have been frozen since */
     struct pay_retry retry;
     struct pay_fence fences[PAY_LANES_MAX];
     uint32_t fence_session[PAY_LANES_MAX];
