@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "workload.h"
+#include "scene.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -27,16 +27,6 @@
 #define SETTLED_WITHIN_MS 120000
 #define CRASHES_MAX 4
 #define FIRST_WORKER "w1.settle_end#1:crash-after" /* its COMMIT has run, nothing is published */
-
-static char case_at_work[FAULT_TEXT_MAX];
-
-/* An assertion in the worker: say which case it was. */
-static void on_abort(int signal_number) {
-    (void)signal_number;
-    (void)!write(STDERR_FILENO, "\naborted by script: ", 20);
-    (void)!write(STDERR_FILENO, case_at_work, strlen(case_at_work));
-    (void)!write(STDERR_FILENO, "\n", 1);
-}
 
 static bool three_settled(struct rig *rig) { return fake_database_lane(&rig->database, 0)->row.next_offset == 3; }
 
@@ -63,7 +53,7 @@ static void settle_and_die(struct rig *rig) {
 /* *ret_calls: how many port calls worker `last` made. False: a violation, already told. */
 static bool run_case(const char *script, uint32_t last, uint32_t *ret_calls) {
     struct rig *rig = calloc(1, sizeof *rig);
-    snprintf(case_at_work, sizeof case_at_work, "%s", script);
+    scene_case(script);
     rig_init(rig, 1, script, 1);
     rig->broker.records_per_request = 2;
     settle_and_die(rig);
@@ -75,8 +65,7 @@ static bool run_case(const char *script, uint32_t last, uint32_t *ret_calls) {
     if (ret_calls != NULL) *ret_calls = rig->workers[0].fault.calls;
     bool fine = history_judge_complete(&rig->history);
     if (!fine) rig_explain(rig);
-    rig_free(rig);
-    free(rig);
+    scene_throw_away(rig);
     return fine;
 }
 
@@ -133,7 +122,6 @@ int main(void) {
         cmocka_unit_test(every_crash_and_every_pair_and_if_asked_every_triple_is_survived),
     };
     const struct CMUnitTest one[] = {cmocka_unit_test(the_script_of_the_environment_is_survived)};
-    signal(SIGABRT, on_abort);
     /* A worker's batches are megabytes of zeros: fresh pages, not cleared again for each history (three quarters of the time). */
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
     return getenv("PAYBUF_SCRIPT") != NULL ? cmocka_run_group_tests(one, NULL, NULL)

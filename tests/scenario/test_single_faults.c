@@ -2,7 +2,7 @@
  * Whole workers on both fakes, with one fault at every port call and one fate for every produce request: after each, the worker goes
  * on (or a new one is started) and in the end every request is decided once and answered once.
  * A failing case prints its script; PAYBUF_SCRIPT=w1.17:crash-after runs that one alone, with RIG_VERBOSE=1 for the log.
- * PAYBUF_PAIRS=1 tries every pair of crashes instead (a minute).
+ * (test_crash_points has every pair of crashes.)
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "workload.h"
+#include "scene.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -21,21 +21,11 @@
 
 #define SETTLED_WITHIN_MS 120000
 
-static char case_at_work[FAULT_TEXT_MAX];
-
-/* An assertion in the worker: say which case it was. */
-static void on_abort(int signal_number) {
-    (void)signal_number;
-    (void)!write(STDERR_FILENO, "\naborted by script: ", 20);
-    (void)!write(STDERR_FILENO, case_at_work, strlen(case_at_work));
-    (void)!write(STDERR_FILENO, "\n", 1);
-}
-
 /* Runs the workload with a script; what was called is left in *ret_seen (owned by the caller). False: a violation, already told. */
 static bool run_case(const char *script, uint32_t workers, uint8_t **ret_seen, uint32_t *ret_calls,
                      uint32_t *ret_produced) {
     struct rig *rig = calloc(1, sizeof *rig);
-    snprintf(case_at_work, sizeof case_at_work, "%s", script);
+    scene_case(script);
     rig_init(rig, 1, script, 2);
     rig->batch_records_max = 3;
     workload_accounts(rig);
@@ -58,8 +48,7 @@ static bool run_case(const char *script, uint32_t workers, uint8_t **ret_seen, u
         fprintf(stderr, "\n%u worker(s), ", workers);
         rig_explain(rig);
     }
-    rig_free(rig);
-    free(rig);
+    scene_throw_away(rig);
     return fine;
 }
 
@@ -116,25 +105,6 @@ static void two_workers_survive_any_single_fault_of_the_first(void **state) {
     sweep(2);
 }
 
-/* Minutes, so only when asked for: PAYBUF_PAIRS=1. The second crash hits the worker that was started in place of the first. */
-static void one_worker_survives_any_pair_of_crashes(void **state) {
-    (void)state;
-    uint8_t *seen;
-    uint32_t calls, produced, cases = 0, failures = 0;
-    assert_true(run_case("", 1, &seen, &calls, &produced));
-    free(seen);
-    for (uint32_t first = 1; first <= calls; first++) {
-        for (uint32_t second = 1; second <= calls; second++) {
-            struct fault_script script = {.count = 0};
-            fault_script_add(&script, (struct fault_entry){.worker = 1, .call = first, .kind = FAULT_CRASH_AFTER});
-            fault_script_add(&script, (struct fault_entry){.worker = 2, .call = second, .kind = FAULT_CRASH_AFTER});
-            count_case(&script, 1, &cases, &failures);
-        }
-    }
-    print_message("%u pairs of crashes\n", cases);
-    assert_int_equal(failures, 0);
-}
-
 static void the_script_of_the_environment_is_survived(void **state) {
     (void)state;
     assert_true(run_case(getenv("PAYBUF_SCRIPT"),
@@ -147,10 +117,7 @@ int main(void) {
         cmocka_unit_test(one_worker_survives_any_single_fault),
         cmocka_unit_test(two_workers_survive_any_single_fault_of_the_first),
     };
-    const struct CMUnitTest pairs[] = {cmocka_unit_test(one_worker_survives_any_pair_of_crashes)};
     const struct CMUnitTest one[] = {cmocka_unit_test(the_script_of_the_environment_is_survived)};
-    signal(SIGABRT, on_abort);
-    if (getenv("PAYBUF_PAIRS") != NULL) return cmocka_run_group_tests(pairs, NULL, NULL);
     return getenv("PAYBUF_SCRIPT") != NULL ? cmocka_run_group_tests(one, NULL, NULL)
                                            : cmocka_run_group_tests(tests, NULL, NULL);
 }

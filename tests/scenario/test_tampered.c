@@ -9,38 +9,12 @@
 
 #include <cmocka.h>
 
+#include "scene.h"
 #include "trouble.h"
-#include "workload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct rig *begin(uint32_t partitions) {
-    struct rig *rig = calloc(1, sizeof *rig);
-    rig_init(rig, 19, "", partitions);
-    workload_accounts(rig);
-    return rig;
-}
-
-static void throw_away(struct rig *rig) {
-    rig_free(rig);
-    free(rig);
-}
-
-static void ends_well(struct rig *rig, int64_t within_ms) {
-    bool answered = rig_run(rig, rig_all_answered, within_ms);
-    rig_run_for(rig, 2500);
-    bool fine = history_judge_complete(&rig->history);
-    if (!answered || !fine) rig_explain(rig);
-    assert_true(answered);
-    assert_true(fine);
-    throw_away(rig);
-}
-
-static struct pay_lane_row *row(struct rig *rig, int32_t partition) {
-    return &fake_database_lane(&rig->database, partition)->row;
-}
 
 static bool strike(struct rig *rig, const char *name, uint32_t a, uint32_t b) {
     return trouble_find(name, strlen(name))->strike(rig, a, b);
@@ -53,12 +27,7 @@ static bool ledger_halted(const struct rig *rig) {
 
 /* Two partitions with three answered payments each, a backup of that, and one worker. */
 static struct rig *backed_up(void) {
-    struct rig *rig = begin(2);
-    rig_start_worker(rig);
-    workload_many(rig, 0, "a", 3);
-    workload_many(rig, 1, "b", 3);
-    assert_true(rig_run(rig, rig_all_answered, 5000));
-    rig_run_for(rig, 2500);
+    struct rig *rig = scene_answered(2, 3);
     fake_database_back_up(&rig->database);
     return rig;
 }
@@ -71,13 +40,13 @@ static void a_backup_put_back_before_anything_was_lost_goes_on_after_ten_seconds
     assert_true(strike(rig, "database-restore", 0, 0));
     workload_many(rig, 0, "later", 3);
     rig_run_for(rig, 9500);
-    assert_int_equal(row(rig, 0)->next_offset, 3);
+    assert_int_equal(scene_row(rig, 0)->next_offset, 3);
     rig_run_for(rig, 1500);
     assert_false(rig->database.tables.ledger.halted);
-    ends_well(rig, 5000);
+    scene_ends_well(rig, 5000);
 }
 
-static bool lost_is_settled(struct rig *rig) { return row(rig, 0)->next_offset == 6; }
+static bool lost_is_settled(struct rig *rig) { return scene_row(rig, 0)->next_offset == 6; }
 
 static void commits_lost_before_anybody_was_told_are_decided_again_once(void **state) {
     (void)state;
@@ -92,8 +61,8 @@ static void commits_lost_before_anybody_was_told_are_decided_again_once(void **s
         fake_produce_free(produce);
     }
     assert_true(strike(rig, "database-restore", 0, 0));
-    assert_int_equal(row(rig, 0)->next_offset, 3);
-    ends_well(rig, 60000);
+    assert_int_equal(scene_row(rig, 0)->next_offset, 3);
+    scene_ends_well(rig, 60000);
 }
 
 static void a_worker_that_stood_still_while_the_database_went_back_settles_nothing_when_it_thaws(void **state) {
@@ -107,8 +76,8 @@ static void a_worker_that_stood_still_while_the_database_went_back_settles_nothi
     rig->history.halt_within_ms = 32000;
     rig_run_for(rig, 60000);
     assert_true(ledger_halted(rig));
-    assert_int_equal(row(rig, 0)->next_offset, 3);
-    ends_well(rig, 1000);
+    assert_int_equal(scene_row(rig, 0)->next_offset, 3);
+    scene_ends_well(rig, 1000);
 }
 
 static void a_standby_that_lost_what_was_answered_halts_the_ledger_within_twelve_seconds(void **state) {
@@ -119,7 +88,7 @@ static void a_standby_that_lost_what_was_answered_halts_the_ledger_within_twelve
     rig->history.halt_within_ms = 12000;
     rig_run_for(rig, 20000);
     assert_true(ledger_halted(rig));
-    ends_well(rig, 1000);
+    scene_ends_well(rig, 1000);
 }
 
 /* ---- the reply log ---- */
@@ -129,9 +98,9 @@ static void a_reply_log_made_anew_is_halted_and_nobody_is_told_otherwise(void **
     struct rig *rig = backed_up();
     assert_true(strike(rig, "replies-replaced", 0, 0));
     rig_run_for(rig, 15000);
-    assert_int_equal(row(rig, 0)->halted, PAY_HALT_REPLY_LOG_TRUNCATED);
-    assert_int_equal(row(rig, 1)->halted, PAY_HALT_REPLY_LOG_TRUNCATED);
-    ends_well(rig, 1000);
+    assert_int_equal(scene_row(rig, 0)->halted, PAY_HALT_REPLY_LOG_TRUNCATED);
+    assert_int_equal(scene_row(rig, 1)->halted, PAY_HALT_REPLY_LOG_TRUNCATED);
+    scene_ends_well(rig, 1000);
 }
 
 /* The pair is as high again as it was: the claim can't see it. But a reader does. */
@@ -145,8 +114,8 @@ static void replies_cut_off_and_overgrown_are_a_gap_to_every_reader(void **state
     fake_broker_rebalance(&rig->broker);
     rig_run_for(rig, 15000);
     assert_true(history_judge_complete(&rig->history));
-    assert_true(rig->history.gaps > 0 || row(rig, 0)->halted == PAY_HALT_REPLY_LOG_TRUNCATED);
-    ends_well(rig, 5000);
+    assert_true(rig->history.gaps > 0 || scene_row(rig, 0)->halted == PAY_HALT_REPLY_LOG_TRUNCATED);
+    scene_ends_well(rig, 5000);
 }
 
 /* ---- a row ---- */
@@ -154,14 +123,14 @@ static void replies_cut_off_and_overgrown_are_a_gap_to_every_reader(void **state
 static void a_row_of_another_cluster_is_not_claimed_and_the_other_lane_goes_on(void **state) {
     (void)state;
     struct rig *rig = backed_up();
-    int64_t epoch = row(rig, 0)->owner_epoch;
+    int64_t epoch = scene_row(rig, 0)->owner_epoch;
     assert_true(strike(rig, "row-given-away", 0, 1));
     workload_many(rig, 0, "later", 2);
     workload_many(rig, 1, "later", 2);
     rig_run_for(rig, 20000);
-    assert_int_equal(row(rig, 0)->owner_epoch, epoch);
+    assert_int_equal(scene_row(rig, 0)->owner_epoch, epoch);
     assert_true(history_all_answered(&rig->history, 1));
-    ends_well(rig, 1000);
+    scene_ends_well(rig, 1000);
 }
 
 /* ---- the judge isn't blind then: every right end, broken by hand ---- */
@@ -170,7 +139,7 @@ static void rejected(struct rig *rig, const char *words) {
     assert_false(history_judge_complete(&rig->history));
     for (uint32_t i = 0; i < rig->history.violation_count && i < HISTORY_VIOLATIONS_MAX; i++) {
         if (strstr(rig->history.violations[i], words) == NULL) continue;
-        throw_away(rig);
+        scene_throw_away(rig);
         return;
     }
     history_print(&rig->history);
@@ -201,14 +170,14 @@ static struct rig *ended_rolled_back(void) {
 static void a_lane_that_is_not_halted_on_a_cut_log_is_rejected(void **state) {
     (void)state;
     struct rig *rig = ended("requests-cut", 0, 1);
-    row(rig, 0)->halted = PAY_HALT_NONE;
+    scene_row(rig, 0)->halted = PAY_HALT_NONE;
     rejected(rig, "isn't halted although its log isn't the one it was");
 }
 
 static void a_lane_halted_with_another_reason_is_rejected(void **state) {
     (void)state;
     struct rig *rig = ended("requests-cut", 0, 1);
-    row(rig, 0)->halted = PAY_HALT_POISON;
+    scene_row(rig, 0)->halted = PAY_HALT_POISON;
     rejected(rig, "halted poison, which isn't due");
 }
 
@@ -219,24 +188,24 @@ static void a_poison_halt_stays_right_when_its_log_is_replaced_under_a_stale_wat
     rig->database.poison_order = "poison-0";
     workload_many(rig, 0, "poison", 1);
     rig_run_for(rig, 8000);
-    assert_int_equal(row(rig, 0)->halted, PAY_HALT_POISON);
+    assert_int_equal(scene_row(rig, 0)->halted, PAY_HALT_POISON);
     assert_true(fake_broker_elect(&rig->broker, TOPIC_REQUESTS, 0, 1, 3, 9000));
     rig_run_for(rig, 2500);
     assert_true(strike(rig, "requests-replaced", 0, 0));
-    ends_well(rig, 60000);
+    scene_ends_well(rig, 60000);
 }
 
 static void a_halt_of_a_lane_out_of_reach_is_rejected(void **state) {
     (void)state;
     struct rig *rig = ended("requests-cut", 0, 1);
-    row(rig, 1)->halted = PAY_HALT_LOG_TRUNCATED;
+    scene_row(rig, 1)->halted = PAY_HALT_LOG_TRUNCATED;
     rejected(rig, "partition 1: halted log_truncated, which isn't due");
 }
 
 static void a_halt_without_any_trouble_is_rejected(void **state) {
     (void)state;
     struct rig *rig = backed_up();
-    row(rig, 0)->halted = PAY_HALT_LOG_REPLACED;
+    scene_row(rig, 0)->halted = PAY_HALT_LOG_REPLACED;
     rejected(rig, "halted log_replaced, which isn't due");
 }
 
@@ -321,14 +290,14 @@ static void requests_eaten_and_halted_for_the_other_reason_are_rejected(void **s
     rig_crash(rig, &rig->workers[0]);
     workload_many(rig, 0, "eaten", 2);
     assert_true(strike(rig, "requests-eaten", 0, 1));
-    row(rig, 0)->halted = PAY_HALT_REPLIES_LOST;
+    scene_row(rig, 0)->halted = PAY_HALT_REPLIES_LOST;
     rejected(rig, "halted replies_lost, which isn't due");
 }
 
 static void a_row_of_another_group_that_was_claimed_is_rejected(void **state) {
     (void)state;
     struct rig *rig = ended("row-given-away", 0, 0);
-    row(rig, 0)->owner_epoch++;
+    scene_row(rig, 0)->owner_epoch++;
     rejected(rig, "partition 0:");
 }
 

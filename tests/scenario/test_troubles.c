@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
+#include "scene.h"
 #include "trouble.h"
-#include "workload.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -21,13 +21,6 @@
 
 #define SEEDS_BY_DEFAULT 10
 #define SETTLED_WITHIN_MS 600000
-
-static char case_at_work[128];
-
-static void on_abort(int signal_number) {
-    (void)signal_number;
-    (void)!write(STDERR_FILENO, case_at_work, strlen(case_at_work));
-}
 
 static uint32_t below(struct rig *rig, uint32_t limit) { return rig_random(rig) % limit; }
 
@@ -49,8 +42,10 @@ static bool all_over(struct rig *rig) { return rig->later_count == 0 && rig_all_
 
 static bool play(const struct trouble *trouble, uint64_t seed) {
     struct rig *rig = calloc(1, sizeof *rig);
-    snprintf(case_at_work, sizeof case_at_work, "\nPAYBUF_TROUBLE=%s PAYBUF_SEED=%llu PAYBUF_SEEDS=1\n", trouble->name,
+    char repeat[128];
+    snprintf(repeat, sizeof repeat, "PAYBUF_TROUBLE=%s PAYBUF_SEED=%llu PAYBUF_SEEDS=1", trouble->name,
              (unsigned long long)seed);
+    scene_case(repeat);
     rig_init(rig, seed, "", 1 + (uint32_t)(seed % 3));
     rig->batch_records_max = 1 + below(rig, 6);
     rig->switch_per_mille = below(rig, 3) * 100;
@@ -69,11 +64,10 @@ static bool play(const struct trouble *trouble, uint64_t seed) {
     if (!finished) history_violate(&rig->history, "not at its end after %d s", SETTLED_WITHIN_MS / 1000);
     bool fine = history_judge_complete(&rig->history);
     if (!fine) {
-        fprintf(stderr, "%s", case_at_work);
+        fprintf(stderr, "%s\n", repeat);
         rig_explain(rig);
     }
-    rig_free(rig);
-    free(rig);
+    scene_throw_away(rig);
     return fine;
 }
 
@@ -95,33 +89,6 @@ static void every_trouble_ends_where_it_must(void **state) {
 
 /* ---- by hand ---- */
 
-static struct rig *begin(uint32_t partitions) {
-    struct rig *rig = calloc(1, sizeof *rig);
-    case_at_work[0] = '\0';
-    rig_init(rig, 17, "", partitions);
-    workload_accounts(rig);
-    return rig;
-}
-
-static void ends_well(struct rig *rig, int64_t within_ms) {
-    bool answered = rig_run(rig, rig_all_answered, within_ms);
-    rig_run_for(rig, 2500);
-    bool fine = history_judge_complete(&rig->history);
-    if (!answered || !fine) rig_explain(rig);
-    assert_true(answered);
-    assert_true(fine);
-    rig_free(rig);
-    free(rig);
-}
-
-static struct pay_lane_row *row(struct rig *rig, int32_t partition) {
-    return &fake_database_lane(&rig->database, partition)->row;
-}
-
-static const struct pay_worker_counters *counters(const struct rig_worker *worker) {
-    return pay_worker_counters(worker->worker);
-}
-
 static bool commit_is_on_its_way(struct rig *rig) {
     const struct fake_connection *connection = rig->workers[0].ledger->connection;
     return connection != NULL && connection->transaction.state == TRANSACTION_WRITING;
@@ -129,7 +96,7 @@ static bool commit_is_on_its_way(struct rig *rig) {
 
 /* A worker whose connection is cut right after it sent the COMMIT of three payments. */
 static struct rig *cut_at_commit(bool commit_arrives, int64_t server_ms) {
-    struct rig *rig = begin(1);
+    struct rig *rig = scene_begin("", 1);
     rig->database.latency_ms = 20;
     workload_many(rig, 0, "c", 3);
     struct rig_worker *worker = rig_start_worker(rig);
@@ -143,22 +110,23 @@ static void a_commit_that_is_run_while_the_next_claim_waits_is_answered_from_its
     struct rig *rig = cut_at_commit(true, 2500);
     rig_run_for(rig, 2000);
     assert_int_equal(rig->database.tables.payment_count, 0);
-    assert_int_equal(row(rig, 0)->owner_epoch, 1); /* the claim waits: it must not decide by what it can read now */
+    assert_int_equal(scene_row(rig, 0)->owner_epoch,
+                     1); /* the claim waits: it must not decide by what it can read now */
     rig_run_for(rig, 3000);
-    assert_int_equal(counters(&rig->workers[0])->looked_up, 3);
-    assert_int_equal(counters(&rig->workers[0])->records, 0);
-    ends_well(rig, 5000);
+    assert_int_equal(scene_counters(&rig->workers[0])->looked_up, 3);
+    assert_int_equal(scene_counters(&rig->workers[0])->records, 0);
+    scene_ends_well(rig, 5000);
 }
 
 static void a_commit_that_never_arrived_is_settled_again_when_the_server_has_given_up(void **state) {
     (void)state;
     struct rig *rig = cut_at_commit(false, 0);
     rig_run_for(rig, 1500);
-    assert_int_equal(row(rig, 0)->owner_epoch, 1);
+    assert_int_equal(scene_row(rig, 0)->owner_epoch, 1);
     rig_run_for(rig, 4000);
-    assert_int_equal(counters(&rig->workers[0])->looked_up, 0);
-    assert_int_equal(counters(&rig->workers[0])->records, 3);
-    ends_well(rig, 5000);
+    assert_int_equal(scene_counters(&rig->workers[0])->looked_up, 0);
+    assert_int_equal(scene_counters(&rig->workers[0])->records, 3);
+    scene_ends_well(rig, 5000);
 }
 
 static void any_sqlstate_at_any_statement_costs_a_redo_or_a_session_and_nothing_else(void **state) {
@@ -166,15 +134,15 @@ static void any_sqlstate_at_any_statement_costs_a_redo_or_a_session_and_nothing_
     (void)state;
     for (uint32_t code = 0; code < 5; code++) {
         for (uint32_t after = 0; after < 12; after++) {
-            struct rig *rig = begin(1);
+            struct rig *rig = scene_begin("", 1);
             struct rig_worker *worker = rig_start_worker(rig);
             rig_run_for(rig, 1000);
             workload_many(rig, 0, "s", 4);
             fake_database_upset(&rig->database, codes[code], after, 1);
             assert_true(rig_run(rig, rig_all_answered, 5000));
             if (after < STATEMENT_COMMIT - STATEMENT_FENCE)
-                assert_true(counters(worker)->redone + counters(worker)->sessions_ended == 1);
-            ends_well(rig, 5000);
+                assert_true(scene_counters(worker)->redone + scene_counters(worker)->sessions_ended == 1);
+            scene_ends_well(rig, 5000);
         }
     }
 }
@@ -182,23 +150,23 @@ static void any_sqlstate_at_any_statement_costs_a_redo_or_a_session_and_nothing_
 /* Somebody's adjustment takes 7 s: the lock is given up after 5, and asked for again. */
 static void a_locked_account_parks_the_batch_and_not_the_worker(void **state) {
     (void)state;
-    struct rig *rig = begin(1);
+    struct rig *rig = scene_begin("", 1);
     struct rig_worker *worker = rig_start_worker(rig);
     rig_run_for(rig, 1000);
     assert_true(trouble_find("account-locked", 14)->strike(rig, 0, 6999));
     workload_many(rig, 0, "p", 2);
     rig_run_for(rig, 6000);
     assert_int_equal(rig->database.tables.payment_count, 0);
-    assert_int_equal(counters(worker)->redone, 1);
-    assert_int_equal(counters(worker)->sessions_ended, 0);
-    ends_well(rig, 3000);
+    assert_int_equal(scene_counters(worker)->redone, 1);
+    assert_int_equal(scene_counters(worker)->sessions_ended, 0);
+    scene_ends_well(rig, 3000);
 }
 
 static bool something_is_published(struct rig *rig) { return fake_broker_log(&rig->broker, TOPIC_REPLIES, 0)->end > 0; }
 
 static void replies_that_a_dying_leader_took_with_it_come_again(void **state) {
     (void)state;
-    struct rig *rig = begin(1);
+    struct rig *rig = scene_begin("", 1);
     rig->broker.records_per_request = 1;
     struct rig_worker *worker = rig_start_worker(rig);
     rig_run_for(rig, 1000);
@@ -206,15 +174,15 @@ static void replies_that_a_dying_leader_took_with_it_come_again(void **state) {
     workload_many(rig, 0, "t", 3);
     assert_true(rig_run(rig, something_is_published, 1000));
     rig_run_for(rig, 200);
-    assert_int_equal(counters(worker)->replies_acknowledged, 0);
+    assert_int_equal(scene_counters(worker)->replies_acknowledged, 0);
     rig_run_for(rig, 1400);
-    assert_int_equal(counters(worker)->publishers_lost, 0);
-    ends_well(rig, 5000);
+    assert_int_equal(scene_counters(worker)->publishers_lost, 0);
+    scene_ends_well(rig, 5000);
 }
 
 static void a_request_that_a_dying_leader_took_with_it_was_never_seen(void **state) {
     (void)state;
-    struct rig *rig = begin(1);
+    struct rig *rig = scene_begin("", 1);
     rig_start_worker(rig);
     rig_run_for(rig, 1000);
     assert_true(fake_broker_elect(&rig->broker, TOPIC_REQUESTS, 0, 1500, 0, 0));
@@ -222,31 +190,28 @@ static void a_request_that_a_dying_leader_took_with_it_was_never_seen(void **sta
     rig_run_for(rig, 2000);
     assert_int_equal(rig->database.tables.payment_count, 0);
     workload_pay(rig, 0, "kept", 1, "alice", 5);
-    ends_well(rig, 5000);
+    scene_ends_well(rig, 5000);
 }
 
 static void a_new_leader_that_knows_less_than_p_halts_nothing_when_it_learns_the_truth(void **state) {
     (void)state;
-    struct rig *rig = begin(1);
-    struct rig_worker *worker = rig_start_worker(rig);
-    workload_many(rig, 0, "w", 4);
-    assert_true(rig_run(rig, rig_all_answered, 5000));
-    rig_run_for(rig, 2500);
+    struct rig *rig = scene_answered(1, 4);
+    struct rig_worker *worker = &rig->workers[0];
     assert_true(fake_broker_elect(&rig->broker, TOPIC_REQUESTS, 0, 1, 3, 7000));
     assert_true(fake_broker_elect(&rig->broker, TOPIC_REPLIES, 0, 1, 3, 7000));
     rig_run_for(rig, 10);
     fake_broker_rebalance(&rig->broker);
     rig_run_for(rig, 5000);
-    assert_int_equal(counters(worker)->claims, 2);
+    assert_int_equal(scene_counters(worker)->claims, 2);
     assert_int_equal(pay_worker_lane(worker->worker, 0)->suspicion, PAY_HALT_LOG_TRUNCATED);
     workload_many(rig, 0, "later", 2);
-    ends_well(rig, 15000);
+    scene_ends_well(rig, 15000);
 }
 
 /* The group gives its lane to another one while it believes in its assignment: each may take it from the other, but rarely. */
 static void a_lost_rebalance_race_is_neither_a_duel_nor_an_orphan(void **state) {
     (void)state;
-    struct rig *rig = begin(1);
+    struct rig *rig = scene_begin("", 1);
     struct rig_worker *deaf = rig_start_worker(rig);
     rig_run_for(rig, 1000);
     fake_broker_deafen(&rig->broker, &deaf->stream->client, 60000);
@@ -257,10 +222,10 @@ static void a_lost_rebalance_race_is_neither_a_duel_nor_an_orphan(void **state) 
         workload_pay(rig, 0, order_id, 1, "alice", 1);
         rig_run_for(rig, 1000);
     }
-    assert_true(counters(deaf)->fenced >= 1);
-    assert_true(counters(other)->claims >= 1);
-    assert_true(row(rig, 0)->owner_epoch <= 9); /* at most one claim in ten seconds */
-    ends_well(rig, 15000);
+    assert_true(scene_counters(deaf)->fenced >= 1);
+    assert_true(scene_counters(other)->claims >= 1);
+    assert_true(scene_row(rig, 0)->owner_epoch <= 9); /* at most one claim in ten seconds */
+    scene_ends_well(rig, 15000);
 }
 
 int main(void) {
@@ -278,6 +243,5 @@ int main(void) {
     };
     if (getenv("PAYBUF_TROUBLE") != NULL || getenv("PAYBUF_SEEDS") != NULL)
         return cmocka_run_group_tests(tests_of_seeds, NULL, NULL);
-    signal(SIGABRT, on_abort);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
