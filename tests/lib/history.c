@@ -151,8 +151,10 @@ static int64_t follow_on(struct history *history, int32_t partition) {
     const struct fake_log *log = history_log(history, TOPIC_REPLIES, partition);
     struct follower *follower = &history->followers[partition];
     size_t *read = &history->followed[partition];
-    if (history->cuts_seen[partition] != log->cuts || *read == 0) {
+    bool excused = history_is_excused(history, partition); /* then replies count that were passed over before */
+    if (history->cuts_seen[partition] != log->cuts || history->followed_excused[partition] != excused || *read == 0) {
         history->cuts_seen[partition] = log->cuts;
+        history->followed_excused[partition] = excused;
         *follower = (struct follower){.started = true, .synced = true};
         *read = 0;
     }

@@ -97,6 +97,7 @@ struct history {
     struct follower
         followers[FAKE_PARTITIONS_MAX];   /* readers from 0 that follow while it happens, for history_all_answered */
     size_t followed[FAKE_PARTITIONS_MAX]; /* how many records of the reply log they have read */
+    bool followed_excused[FAKE_PARTITIONS_MAX];
     uint32_t cuts_seen[FAKE_PARTITIONS_MAX];
     uint32_t gaps;            /* met by the reader from 0 */
     uint32_t copies;          /* replies that it dropped */
