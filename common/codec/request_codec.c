@@ -3,6 +3,7 @@
 #include "codec/append.h"
 #include "codec/json_text.h"
 #include "codec/request_error.h"
+#include "codec/request_scan.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -116,6 +117,22 @@ static json_t *load_object(const void *value, size_t length, struct pay_codec_er
     return NULL;
 }
 
+static bool read_document(const char *order_id, const void *value, size_t length, enum pay_codec_mode mode,
+                          struct pay_request *ret_request, struct pay_codec_error *ret_error) {
+    json_t *document = load_object(value, length, ret_error);
+    if (document == NULL) return false;
+    *ret_request = (struct pay_request){.metadata = NULL};
+    bool good = take_document(document, order_id, value, length, mode, ret_request, ret_error);
+    json_decref(document);
+    return good;
+}
+
+/* What it doesn't understand, and so everything that has a fault, is jansson's. */
+static bool scan(const char *order_id, const void *value, size_t length, struct pay_request *ret_request) {
+    *ret_request = (struct pay_request){.metadata = NULL};
+    return value != NULL && pay_request_scan(order_id, value, length, ret_request);
+}
+
 bool pay_request_parse(const void *value, size_t length, enum pay_codec_mode mode, struct pay_request *ret_request,
                        struct pay_codec_error *ret_error) {
     return pay_request_parse_for(NULL, value, length, mode, ret_request, ret_error);
@@ -128,12 +145,9 @@ bool pay_request_parse_for(const char *order_id, const void *value, size_t lengt
         pay_error_too_large(length, ret_error);
         return false;
     }
-    json_t *document = load_object(value, length, ret_error);
-    if (document == NULL) return false;
-    struct pay_request request = {.metadata = NULL};
-    bool good = take_document(document, order_id, value, length, mode, &request, ret_error);
-    json_decref(document);
-    if (!good) return false;
+    struct pay_request request;
+    if (!scan(order_id, value, length, &request) && !read_document(order_id, value, length, mode, &request, ret_error))
+        return false;
     memcpy(request.tenant, ret_request->tenant, sizeof request.tenant);
     *ret_request = request;
     return true;
