@@ -28,7 +28,9 @@ static bool scan(const char *order_id, const char *text, struct pay_request *ret
     free(copy);
     copy = malloc(length + (length == 0));
     memcpy(copy, text, length);
-    *ret_request = (struct pay_request){.metadata = NULL};
+    memset(ret_request, 0x5a, sizeof *ret_request);
+    ret_request->metadata = NULL;
+    ret_request->metadata_length = 0;
     return pay_request_scan(order_id, copy, length, ret_request);
 }
 
@@ -85,6 +87,7 @@ static void plain_metadata_is_taken(void **state) {
     (void)state;
     takes(METADATA("{}"));
     takes(METADATA(" { } "));
+    takes(METADATA(" { \"a\" : 1 , \"b\" : \"\" , \"c\" : true , \"d\" : false , \"e\" : null } "));
     takes(METADATA("{\"a\":\"x y~!\",\"b\":1,\"c\":true,\"d\":false,\"e\":null,\"\":\"\"}"));
     takes(METADATA("{\"a\":999999999999999}"));
     takes(METADATA("{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1}"));
@@ -93,6 +96,7 @@ static void plain_metadata_is_taken(void **state) {
 static void other_metadata_is_handed_over(void **state) {
     (void)state;
     hands_over(METADATA("null"));
+    hands_over(METADATA(""));
     hands_over(METADATA("{\"a\":{}}"));
     hands_over(METADATA("{\"a\":[]}"));
     hands_over(METADATA("{\"a\":-1}"));
@@ -103,7 +107,7 @@ static void other_metadata_is_handed_over(void **state) {
     hands_over(METADATA("{\"a\":\"\\n\"}"));
     hands_over(METADATA("{\"a\":\"\xc3\xa9\"}"));
     hands_over(METADATA("{\"a\":\"\x7f\"}"));
-    hands_over(METADATA("{\"a\":\"\t\"}"));
+    hands_over(METADATA("{\"a\":\"\x1f\"}"));
     hands_over(METADATA("{\"a\":tru}"));
     hands_over(METADATA("{\"a\":nul"));
     hands_over(METADATA("{\"a\":"));
@@ -111,6 +115,7 @@ static void other_metadata_is_handed_over(void **state) {
     hands_over(METADATA("{\"a\":1,}"));
     hands_over(METADATA("{\"a\":1 \"b\":1}"));
     hands_over(METADATA("{\"a\":1,\"b\":2,\"a\":3}"));
+    hands_over("{" GOOD ",\"metadata\":{\"a\":1,\"a\"}");
     hands_over(METADATA("{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1}"));
     hands_over("{" GOOD ",\"metadata\":");
     hands_over("{" GOOD ",\"metadata\":{\"a\":");
