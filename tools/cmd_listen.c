@@ -2,11 +2,12 @@
 #include "base/signals.h"
 #include "tools/commands.h"
 #include "tools/listen_follow.h"
+#include "tools/listen_handover.h"
+#include "tools/listen_open.h"
 
-#include <inttypes.h>
 #include <string.h>
 
-enum { FROM, STATE, TO, FORMAT, MAX, UNTIL_IDLE };
+enum { FROM, STATE, TO, FORMAT, EXEC, FORWARD_TO, SECRET_FILE, TENANT, ACCOUNT, ORDER, OUTCOME, MAX, UNTIL_IDLE };
 
 /* clang-format off */
 static const struct cli_arg args[] = {
@@ -14,77 +15,94 @@ static const struct cli_arg args[] = {
     [STATE] = {"--state", CLI_TEXT, false, "FILE", .help = "go on where this file says, and keep it up to date"},
     [TO] = {"--to", CLI_TEXT, false, "FILE", .help = "append the lines to this file; with --state each is there once even after SIGKILL"},
     [FORMAT] = {"--format", CLI_TEXT, false, "json|human", .initial = "json", .help = "the reply's value as it is, or a line for people"},
+    [EXEC] = {"--exec", CLI_TEXT, false, "COMMAND", .help = "hand each reply to a command: on stdin; exit status 0 takes it, else it is tried again, 10 times in all"},
+    [FORWARD_TO] = {"--forward-to", CLI_TEXT, false, "URLS", .help = "POST each reply to a URL, or to several with spaces between; 2xx takes it, else it is tried again"},
+    [SECRET_FILE] = {"--secret-file", CLI_TEXT, false, "FILE", .help = "with --forward-to: the secrets to sign with, a line each, whsec_... (Standard Webhooks)"},
+    [TENANT] = {"--tenant", CLI_ID, false, "TENANT", .help = "only this tenant's"},
+    [ACCOUNT] = {"--account", CLI_ID, false, "ACCOUNT", .help = "only this account's"},
+    [ORDER] = {"--order", CLI_ID, false, "ORDER", .help = "only this order's"},
+    [OUTCOME] = {"--outcome", CLI_TEXT, false, "paid,...", .help = "only these: paid, declined, conflict, invalid"},
     [MAX] = {"--max", CLI_INTEGER, false, "N", 1, INT64_MAX, NULL, "end after N replies"},
     [UNTIL_IDLE] = {"--until-idle", CLI_INTEGER, false, "SECONDS", 1, 86400, NULL, "end at the end of the log, when nothing came for so long"},
 };
 /* clang-format on */
 
-static enum pay_exit load_state(struct listen *listen, struct state *state) {
-    char why[512];
-    if (listen->state_path == NULL) return PAY_EXIT_OK;
-    enum state_load loaded = state_load(listen->state_path, state, why, sizeof why);
-    if (loaded == STATE_BAD) return tool_fail(listen->tool, PAY_EXIT_FAILURE, "%s", why);
-    if (loaded == STATE_LOADED) memcpy(listen->listener.ledger_id, state->ledger_id, sizeof listen->listener.ledger_id);
-    return PAY_EXIT_OK;
-}
-
-static enum pay_exit open_output(struct listen *listen, const char *path, const struct state *state) {
+static enum pay_exit open_output(struct listen *listen, const char *path, int64_t length) {
     char why[512];
     if (path == NULL)
         listen_output_stdout(&listen->output);
-    else if (!listen_output_file(&listen->output, path, state->output_bytes, why, sizeof why))
+    else if (!listen_output_file(&listen->output, path, length, why, sizeof why))
         return tool_fail(listen->tool, PAY_EXIT_FAILURE, "%s", why);
     return PAY_EXIT_OK;
 }
 
-static enum pay_exit begin(struct listen *listen, const char *output_path) {
-    struct state state = {.output_bytes = -1};
-    int32_t partitions = 0;
-    enum pay_exit status = load_state(listen, &state);
-    if (status == PAY_EXIT_OK) status = tool_partitions(listen->tool, listen->tool->config.reply_topic, &partitions);
-    if (status == PAY_EXIT_OK) status = open_output(listen, output_path, &state);
-    if (status == PAY_EXIT_OK) status = tool_open_reader(listen->tool, false, &listen->reader);
-    if (status == PAY_EXIT_OK)
-        status = listen_start(listen->tool, listen->reader, &listen->listener, partitions, &listen->from, &state);
-    state_free(&state);
+static enum pay_exit print_lines(struct listen *listen, const struct listen_from *from, const char *output_path) {
+    int64_t output_bytes;
+    enum pay_exit status = listen_open(listen->tool, from, listen->state_path, &listen->listener, &output_bytes);
+    if (status != PAY_EXIT_OK) return status;
+    status = open_output(listen, output_path, output_bytes);
+    if (status == PAY_EXIT_OK) status = listen_follow(listen);
+    status = listen_conclude(listen->tool, listen->listener, status);
+    paybuf_listener_close(listen->listener);
+    listen_output_close(&listen->output);
     return status;
 }
 
-static enum pay_exit conclude(const struct listen *listen, enum pay_exit status) {
-    const struct listener *listener = &listen->listener;
-    int32_t open = listener_open_gaps(listener);
-    if (listener->skipped > 0)
-        tool_note(listen->tool, "records in the reply topic that aren't replies of ours: %" PRId64, listener->skipped);
-    if (listener->resyncs > 0)
-        tool_note(listen->tool, "jumps while finding its place after a start in the middle of the log: %" PRId64,
-                  listener->resyncs);
-    if (open > 0) tool_note(listen->tool, "partitions that wait at a gap: %" PRId32, open);
-    return status == PAY_EXIT_OK && (open > 0 || listener->foreign > 0) ? PAY_EXIT_DIFFERENCES : status;
+/* What goes with what. */
+static enum pay_exit check(struct tool *tool, const struct cli_value *values) {
+    const char *format = values[FORMAT].text;
+    if (strcmp(format, "json") != 0 && strcmp(format, "human") != 0)
+        return tool_fail(tool, PAY_EXIT_USAGE, "--format: '%s' is neither json nor human", format);
+    if (values[EXEC].given && values[FORWARD_TO].given)
+        return tool_fail(tool, PAY_EXIT_USAGE,
+                         "--exec or --forward-to, not both: run two, each with a --state of its own");
+    if ((values[EXEC].given || values[FORWARD_TO].given) && (values[TO].given || values[FORMAT].given))
+        return tool_fail(tool, PAY_EXIT_USAGE, "--to and --format are for lines; --exec and --forward-to print none");
+    if (values[FORWARD_TO].given != values[SECRET_FILE].given)
+        return tool_fail(tool, PAY_EXIT_USAGE, "--forward-to and --secret-file go together: what is sent is signed");
+    return PAY_EXIT_OK;
+}
+
+static enum pay_exit take_filter(struct tool *tool, const struct cli_value *values, struct listen_filter *ret_filter) {
+    *ret_filter = (struct listen_filter){
+        .tenant = values[TENANT].text, .account = values[ACCOUNT].text, .order = values[ORDER].text};
+    if (!values[OUTCOME].given || listen_filter_outcomes(values[OUTCOME].text, &ret_filter->outcomes))
+        return PAY_EXIT_OK;
+    return tool_fail(tool, PAY_EXIT_USAGE,
+                     "--outcome: '%s'; there are paid, declined, conflict, invalid, with commas between",
+                     values[OUTCOME].text);
 }
 
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
-    static struct listen listen;
-    listen = (struct listen){.tool = tool,
-                             .state_path = values[STATE].text,
-                             .max = values[MAX].number,
-                             .idle_ms = values[UNTIL_IDLE].number * 1000,
-                             .color = tool->out.color};
-    const char *from = values[FROM].given ? values[FROM].text : values[STATE].given ? "start" : "now";
-    const char *format = values[FORMAT].text;
-    if (!listen_from_parse(from, &listen.from))
+    const char *from_text = values[FROM].given ? values[FROM].text : values[STATE].given ? "start" : "now";
+    struct listen_filter filter;
+    struct listen_from from;
+    enum pay_exit status = check(tool, values);
+    if (status == PAY_EXIT_OK) status = take_filter(tool, values, &filter);
+    if (status != PAY_EXIT_OK) return status;
+    if (!listen_from_parse(from_text, &from))
         return tool_fail(tool, PAY_EXIT_USAGE,
-                         "--from: '%s' is none of now, start, or a time in UTC as 2026-11-21T12:00:00Z", from);
-    if (strcmp(format, "json") != 0 && strcmp(format, "human") != 0)
-        return tool_fail(tool, PAY_EXIT_USAGE, "--format: '%s' is neither json nor human", format);
-    listen.format = strcmp(format, "human") == 0 ? LISTEN_HUMAN : LISTEN_JSON;
+                         "--from: '%s' is none of now, start, or a time in UTC as 2026-11-21T12:00:00Z", from_text);
     pay_signals_install();
-    enum pay_exit status = begin(&listen, values[TO].text);
-    if (status == PAY_EXIT_OK) status = listen_follow(&listen);
-    status = conclude(&listen, status);
-    pay_kafka_reader_close(listen.reader);
-    listener_free(&listen.listener);
-    listen_output_close(&listen.output);
-    return status;
+    if (values[EXEC].given || values[FORWARD_TO].given) {
+        const struct listen_handover handover = {.command = values[EXEC].text,
+                                                 .urls = values[FORWARD_TO].text,
+                                                 .secret_path = values[SECRET_FILE].text,
+                                                 .state_path = values[STATE].text,
+                                                 .from = from,
+                                                 .filter = filter,
+                                                 .max = values[MAX].number,
+                                                 .idle_ms = values[UNTIL_IDLE].number * 1000};
+        return listen_hand_over(tool, &handover);
+    }
+    struct listen listen = {.tool = tool,
+                            .filter = filter,
+                            .format = strcmp(values[FORMAT].text, "human") == 0 ? LISTEN_HUMAN : LISTEN_JSON,
+                            .state_path = values[STATE].text,
+                            .max = values[MAX].number,
+                            .idle_ms = values[UNTIL_IDLE].number * 1000,
+                            .color = tool->out.color};
+    return print_lines(&listen, &from, values[TO].text);
 }
 
 const struct command cmd_listen = {
@@ -96,14 +114,24 @@ const struct command cmd_listen = {
         "  paybuf listen --from start --until-idle 2              everything there is, then end\n"
         "  paybuf listen --state my.state --to replies.ndjson     each reply once in the file, whatever happens\n"
         "  paybuf listen --state my.state | my-program            go on after a restart where it ended\n"
-        "  paybuf listen --from 2026-11-21T12:00:00Z --max 10\n",
-    .notes = "The state file holds one integer per (generation, partition) and is saved after the lines were written. "
-             "SIGTERM and\n"
-             "SIGINT end exactly. After SIGKILL the lines of the last 200 ms come again on stdout (never lost; "
-             "`position` tells\n"
-             "repeats); in a file given with --to they are cut off first. At a gap the partition waits, the others go "
-             "on, and the\n"
-             "exit code is 4.\n",
+        "  paybuf listen --from 2026-11-21T12:00:00Z --max 10\n"
+        "  paybuf listen --account alice --outcome declined,conflict\n"
+        "  paybuf listen --state my.state --exec 'jq -r .order_id >> orders.txt'\n"
+        "  paybuf listen --state my.state --forward-to 'https://a.example/hook https://b.example/hook' --secret-file "
+        "hooks.secret\n",
+    .notes =
+        "The state file holds one integer per (generation, partition) and is saved after the lines were written. "
+        "SIGTERM and\n"
+        "SIGINT end exactly. After SIGKILL the lines of the last 200 ms come again on stdout (never lost; "
+        "`position` tells\n"
+        "repeats); in a file given with --to they are cut off first. At a gap the partition waits, the others go "
+        "on, and the\n"
+        "exit code is 4.\n"
+        "--exec and --forward-to keep the order within each partition, so of each order, and never skip: what isn't "
+        "taken is tried\n"
+        "again, and its partition waits. Each URL has a state of its own (FILE and eight digits), so a dead one holds "
+        "up nobody.\n"
+        "SIGTERM ends exactly; after SIGKILL the last 200 ms come again, with the same webhook-id (PAYBUF_REPLY_ID).\n",
     CLI_ARGS(args),
     .run = run,
 };

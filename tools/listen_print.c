@@ -4,10 +4,8 @@
 
 #include <inttypes.h>
 
-static void print_value(FILE *file, const struct pay_log_record *record) {
-    const char *value = record->value;
-    for (size_t i = 0; i < record->value_length; i++)
-        fputc(value[i] == '\n' ? ' ' : value[i], file); /* ours hold none */
+static void print_value(FILE *file, const char *value, size_t length) {
+    for (size_t i = 0; i < length; i++) fputc(value[i] == '\n' ? ' ' : value[i], file); /* ours hold none */
     fputc('\n', file);
 }
 
@@ -34,10 +32,10 @@ static void print_human(FILE *file, bool color, const struct pay_reply *reply) {
     fputc('\n', file);
 }
 
-void listen_print(FILE *file, enum listen_format format, bool color, const struct pay_log_record *record) {
+void listen_print(FILE *file, enum listen_format format, bool color, const char *value, size_t length) {
     struct pay_reply reply;
-    if (format == LISTEN_HUMAN && pay_reply_parse(record->value, record->value_length, &reply))
+    if (format == LISTEN_HUMAN && pay_reply_parse(value, length, &reply))
         print_human(file, color, &reply);
     else
-        print_value(file, record);
+        print_value(file, value, length);
 }

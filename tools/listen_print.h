@@ -2,13 +2,12 @@
 #ifndef PAY_TOOLS_LISTEN_PRINT_H
 #define PAY_TOOLS_LISTEN_PRINT_H
 
-#include "core/log_record.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 enum listen_format { LISTEN_JSON, LISTEN_HUMAN };
 
-void listen_print(FILE *file, enum listen_format format, bool color, const struct pay_log_record *record);
+void listen_print(FILE *file, enum listen_format format, bool color, const char *value, size_t length);
 
 #endif

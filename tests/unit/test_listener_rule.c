@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "core/position.h"
-#include "tools/listener.h"
+#include "listener/listener_rule.h"
 
 #define LEDGER "d03dbc18-12e4-46be-9a87-433a64143dd2"
 
@@ -27,43 +27,45 @@ static struct pay_log_record *make(struct sample *sample, int64_t log_offset, in
     return &sample->record;
 }
 
-static struct listener listener;
+static struct pay_listener_rule rule;
 static int64_t rewind_to;
 
-static enum listen_move take(int64_t log_offset, int64_t generation, int64_t covers_from, int64_t source_offset) {
+static enum pay_listener_move take(int64_t log_offset, int64_t generation, int64_t covers_from, int64_t source_offset) {
     struct sample sample;
     struct pay_reply_headers headers;
-    return listener_take(&listener, make(&sample, log_offset, generation, covers_from, source_offset), &headers,
-                         &rewind_to);
+    return pay_listener_rule_take(&rule, make(&sample, log_offset, generation, covers_from, source_offset), &headers,
+                                  &rewind_to);
 }
 
 static void begin_at(int64_t next) {
     struct pay_reader first;
-    listener_free(&listener);
+    pay_listener_rule_free(&rule);
     pay_reader_start_at(&first, next);
-    listener_add_lane(&listener, &first, 0);
+    pay_listener_rule_add(&rule, &first, 0);
 }
 
-/* Save, forget everything, load. */
+/* Store the positions, forget everything, begin from them. */
 static void restart(void) {
-    struct state state;
-    listener_state(&listener, &state);
-    listener_free(&listener);
-    memcpy(listener.ledger_id, state.ledger_id, sizeof listener.ledger_id);
-    assert_true(listener_add_saved_lane(&listener, &state));
-    state_free(&state);
+    struct paybuf_listener_position positions[4];
+    char ledger_id[PAY_LEDGER_ID_TEXT_MAX];
+    size_t count = pay_listener_rule_positions(&rule, positions, 4);
+    memcpy(ledger_id, rule.ledger_id, sizeof ledger_id);
+    assert_in_range(count, 1, 4);
+    pay_listener_rule_free(&rule);
+    memcpy(rule.ledger_id, ledger_id, sizeof ledger_id);
+    assert_non_null(pay_listener_rule_restore(&rule, positions, count));
 }
 
 static void replies_are_taken_once_and_repeats_dropped(void **state) {
     (void)state;
     begin_at(0);
-    assert_int_equal(take(0, 1, 0, 0), LISTEN_TAKE);
-    assert_int_equal(take(1, 1, 1, 1), LISTEN_TAKE);
-    assert_int_equal(take(2, 1, 0, 0), LISTEN_DROP);
-    assert_int_equal(take(3, 1, 0, 1), LISTEN_DROP);
-    assert_int_equal(take(4, 1, 2, 5), LISTEN_TAKE); /* a hole in the request log */
-    assert_int_equal(listener.taken, 3);
-    assert_int_equal(listener.dropped, 2);
+    assert_int_equal(take(0, 1, 0, 0), PAY_LISTENER_TAKE);
+    assert_int_equal(take(1, 1, 1, 1), PAY_LISTENER_TAKE);
+    assert_int_equal(take(2, 1, 0, 0), PAY_LISTENER_DROP);
+    assert_int_equal(take(3, 1, 0, 1), PAY_LISTENER_DROP);
+    assert_int_equal(take(4, 1, 2, 5), PAY_LISTENER_TAKE); /* a hole in the request log */
+    assert_int_equal(rule.counts.taken, 3);
+    assert_int_equal(rule.counts.dropped, 2);
 }
 
 static void a_restart_goes_on_where_it_ended(void **state) {
@@ -72,25 +74,25 @@ static void a_restart_goes_on_where_it_ended(void **state) {
     take(0, 1, 0, 0);
     take(1, 1, 1, 1);
     restart();
-    assert_int_equal(listener.lanes[0].reply_offset, 2);
-    assert_int_equal(take(2, 1, 1, 1), LISTEN_DROP);
-    assert_int_equal(take(3, 1, 2, 2), LISTEN_TAKE);
+    assert_int_equal(rule.lanes[0].reply_offset, 2);
+    assert_int_equal(take(2, 1, 1, 1), PAY_LISTENER_DROP);
+    assert_int_equal(take(3, 1, 2, 2), PAY_LISTENER_TAKE);
 }
 
 static void a_gap_holds_the_lane_until_it_is_published_again(void **state) {
     (void)state;
     begin_at(0);
     take(0, 1, 0, 0);
-    assert_int_equal(take(1, 1, 3, 3), LISTEN_GAP);
-    assert_int_equal(take(2, 1, 4, 4), LISTEN_DROP); /* one alarm per gap */
-    assert_int_equal(listener_open_gaps(&listener), 1);
-    assert_int_equal(take(3, 1, 1, 1), LISTEN_TAKE);
-    assert_int_equal(take(4, 1, 2, 2), LISTEN_TAKE_AND_REWIND);
+    assert_int_equal(take(1, 1, 3, 3), PAY_LISTENER_GAP);
+    assert_int_equal(take(2, 1, 4, 4), PAY_LISTENER_DROP); /* one alarm per gap */
+    assert_int_equal(pay_listener_rule_open_gaps(&rule), 1);
+    assert_int_equal(take(3, 1, 1, 1), PAY_LISTENER_TAKE);
+    assert_int_equal(take(4, 1, 2, 2), PAY_LISTENER_TAKE_AND_REWIND);
     assert_int_equal(rewind_to, 1);
-    assert_int_equal(take(1, 1, 3, 3), LISTEN_TAKE); /* read again */
-    assert_int_equal(take(2, 1, 4, 4), LISTEN_TAKE);
-    assert_int_equal(take(3, 1, 1, 1), LISTEN_DROP);
-    assert_int_equal(listener_open_gaps(&listener), 0);
+    assert_int_equal(take(1, 1, 3, 3), PAY_LISTENER_TAKE); /* read again */
+    assert_int_equal(take(2, 1, 4, 4), PAY_LISTENER_TAKE);
+    assert_int_equal(take(3, 1, 1, 1), PAY_LISTENER_DROP);
+    assert_int_equal(pay_listener_rule_open_gaps(&rule), 0);
 }
 
 static void a_restart_reads_what_lies_behind_an_open_gap_again(void **state) {
@@ -100,8 +102,8 @@ static void a_restart_reads_what_lies_behind_an_open_gap_again(void **state) {
     take(1, 1, 3, 3);
     take(2, 1, 4, 4);
     restart();
-    assert_int_equal(listener.lanes[0].reply_offset, 1);
-    assert_int_equal(take(1, 1, 3, 3), LISTEN_GAP);
+    assert_int_equal(rule.lanes[0].reply_offset, 1);
+    assert_int_equal(take(1, 1, 3, 3), PAY_LISTENER_GAP);
 }
 
 static void each_generation_has_its_own_integer(void **state) {
@@ -109,29 +111,29 @@ static void each_generation_has_its_own_integer(void **state) {
     begin_at(0);
     take(0, 1, 0, 0);
     take(1, 1, 1, 9);
-    assert_int_equal(take(2, 2, 0, 0), LISTEN_TAKE); /* begins at 0 again */
-    assert_int_equal(take(3, 1, 0, 5), LISTEN_DROP); /* a zombie of the old one */
-    assert_int_equal(take(4, 1, 10, 10), LISTEN_TAKE);
+    assert_int_equal(take(2, 2, 0, 0), PAY_LISTENER_TAKE); /* begins at 0 again */
+    assert_int_equal(take(3, 1, 0, 5), PAY_LISTENER_DROP); /* a zombie of the old one */
+    assert_int_equal(take(4, 1, 10, 10), PAY_LISTENER_TAKE);
     restart();
-    assert_int_equal(take(5, 2, 1, 1), LISTEN_TAKE);
-    assert_int_equal(take(6, 1, 10, 10), LISTEN_DROP);
+    assert_int_equal(take(5, 2, 1, 1), PAY_LISTENER_TAKE);
+    assert_int_equal(take(6, 1, 10, 10), PAY_LISTENER_DROP);
 }
 
 static void a_start_in_the_middle_survives_a_restart_before_and_after_its_first_reply(void **state) {
     (void)state;
     struct pay_reader first;
-    listener_free(&listener);
+    pay_listener_rule_free(&rule);
     pay_reader_start_in_the_middle(&first, 100);
-    listener_add_lane(&listener, &first, 50);
+    pay_listener_rule_add(&rule, &first, 50);
     restart();
-    assert_int_equal(listener.lanes[0].reply_offset, 50);
-    assert_int_equal(take(50, 1, 3, 7), LISTEN_TAKE); /* a zombie's repeat */
+    assert_int_equal(rule.lanes[0].reply_offset, 50);
+    assert_int_equal(take(50, 1, 3, 7), PAY_LISTENER_TAKE); /* a zombie's repeat */
     restart();
-    assert_int_equal(take(51, 1, 90, 90), LISTEN_TAKE); /* a jump, not a gap: not synced yet */
-    assert_int_equal(listener.resyncs, 1);
-    assert_int_equal(take(52, 1, 91, 100), LISTEN_TAKE);
+    assert_int_equal(take(51, 1, 90, 90), PAY_LISTENER_TAKE); /* a jump, not a gap: not synced yet */
+    assert_int_equal(rule.counts.resyncs, 1);
+    assert_int_equal(take(52, 1, 91, 100), PAY_LISTENER_TAKE);
     restart();
-    assert_int_equal(take(53, 1, 105, 105), LISTEN_GAP);
+    assert_int_equal(take(53, 1, 105, 105), PAY_LISTENER_GAP);
 }
 
 static void other_ledgers_and_strange_records_are_left_out(void **state) {
@@ -142,11 +144,37 @@ static void other_ledgers_and_strange_records_are_left_out(void **state) {
     take(0, 1, 0, 0);
     struct pay_log_record *record = make(&sample, 1, 1, 1, 1);
     sample.headers[3] = (struct pay_header){"ledger-id", "another", 7};
-    assert_int_equal(listener_take(&listener, record, &headers, &rewind_to), LISTEN_FOREIGN);
+    assert_int_equal(pay_listener_rule_take(&rule, record, &headers, &rewind_to), PAY_LISTENER_FOREIGN);
     record = make(&sample, 2, 1, 1, 1);
     record->header_count = 3;
-    assert_int_equal(listener_take(&listener, record, &headers, &rewind_to), LISTEN_SKIP);
-    assert_int_equal(take(3, 1, 1, 1), LISTEN_TAKE);
+    assert_int_equal(pay_listener_rule_take(&rule, record, &headers, &rewind_to), PAY_LISTENER_SKIP);
+    assert_int_equal(take(3, 1, 1, 1), PAY_LISTENER_TAKE);
+}
+
+static void a_reply_says_which_n_it_replaces_and_its_row_replaces_that_of_its_generation(void **state) {
+    (void)state;
+    struct paybuf_listener_position position;
+    begin_at(0);
+    take(0, 1, 0, 3);
+    take(1, 1, 4, 9);
+    const struct pay_listener_reader *reader = pay_listener_rule_reader(&rule.lanes[0], 1);
+    position = pay_listener_rule_position(&rule.lanes[0], reader);
+    assert_int_equal(reader->replaced, 4);
+    assert_int_equal(position.generation, 1);
+    assert_int_equal(position.next, 10);
+    assert_int_equal(position.reply_offset, 2);
+    take(2, 1, 4, 9); /* a copy moves nothing */
+    assert_int_equal(reader->replaced, 4);
+}
+
+static void rows_of_several_generations_read_on_where_the_latest_says(void **state) {
+    (void)state;
+    const struct paybuf_listener_position rows[] = {{2, 0, 5, 70, 0}, {1, 0, 9, 1000, 0}}; /* the log was made anew */
+    pay_listener_rule_free(&rule);
+    assert_non_null(pay_listener_rule_restore(&rule, rows, 2));
+    assert_int_equal(rule.lanes[0].reply_offset, 70);
+    assert_int_equal(take(70, 1, 0, 8), PAY_LISTENER_DROP);
+    assert_int_equal(take(71, 2, 5, 5), PAY_LISTENER_TAKE);
 }
 
 static void headers_are_ours_only_when_all_four_are_there_once_and_well_formed(void **state) {
@@ -177,7 +205,7 @@ static void headers_are_ours_only_when_all_four_are_there_once_and_well_formed(v
 
 static int release(void **state) {
     (void)state;
-    listener_free(&listener);
+    pay_listener_rule_free(&rule);
     return 0;
 }
 
@@ -190,6 +218,8 @@ int main(void) {
         cmocka_unit_test(each_generation_has_its_own_integer),
         cmocka_unit_test(a_start_in_the_middle_survives_a_restart_before_and_after_its_first_reply),
         cmocka_unit_test(other_ledgers_and_strange_records_are_left_out),
+        cmocka_unit_test(a_reply_says_which_n_it_replaces_and_its_row_replaces_that_of_its_generation),
+        cmocka_unit_test(rows_of_several_generations_read_on_where_the_latest_says),
         cmocka_unit_test(headers_are_ours_only_when_all_four_are_there_once_and_well_formed),
     };
     return cmocka_run_group_tests(tests, NULL, release);
