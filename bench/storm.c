@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/options.h"
 #include "base/signals.h"
+#include "batches.h"
 #include "http_client.h"
 #include "storm_report.h"
 
@@ -345,6 +346,7 @@ int main(int argc, char **argv) {
     }
     int signals = pay_signals_install();
     if (options.append) return pay_append_run(&options);
+    if (options.batch > 0) return pay_batches_run(&options);
     if (options.abort) return pay_aborted_run(&options);
     if (signals < 0 || !open_all(&storm, message, sizeof message)) {
         fprintf(stderr, "paybuf-storm: %s\n", signals < 0 ? "no signal descriptor" : message);

@@ -29,6 +29,8 @@ static const char help[] =
     "  --accounts N       rich accounts (1000)       --poor N        poor ones (50)\n"
     "  --duplicates N     in 100 payments (30)       --random-ids    order ids like UUIDv4 instead of UUIDv7\n"
     "  --plain            only new payments on rich accounts\n"
+    "  --batch N          NDJSON batches of N lines, nothing sent again: how many an intake takes of a client that has "
+    "many\n"
     "  --append           no HTTP: straight into the request topic, as fast as librdkafka takes them (--count of "
     "them)\n"
     "  --abort            the same in one transaction, which is then aborted: the log has them, nobody may pay them\n"
@@ -59,7 +61,8 @@ static const struct flag flags[] = {
     {"url", 0, 0, AT(url), TEXT},                       {"kafka", 0, 0, AT(kafka), TEXT},
     {"accepted", 0, 0, AT(accepted_path), TEXT},        {"status", 0, 0, AT(status_path), TEXT},
     {"count", 0, 1000000000, AT(count), NUMBER},        {"seconds", 0, 86400, AT(seconds), NUMBER},
-    {"rate", 0, 10000000, AT(rate), NUMBER},            {"connections", 1, PAY_STORM_CONNECTIONS_MAX, AT(connections), NUMBER},
+    {"rate", 0, 10000000, AT(rate), NUMBER},            {"batch", 1, 10000, AT(batch), NUMBER},
+    {"connections", 1, PAY_STORM_CONNECTIONS_MAX, AT(connections), NUMBER},
     {"tries", 1, 1000000, AT(tries), NUMBER},           {"timeout", 1, 3600, AT(timeout_s), NUMBER},
     {"patience", 1, 3600, AT(patience_s), NUMBER},      {"settle", 0, 3600, AT(settle_s), NUMBER},
     {"listen", 0, 0, AT(listen), SWITCH},               {"quiet", 0, 0, AT(quiet), SWITCH},

@@ -102,9 +102,11 @@ void pay_storm_report_end(struct pay_storm_report *report, const struct pay_repl
     printf(",\"asked\":{\"first\":%" PRIu64 ",\"duplicate\":%" PRIu64 ",\"conflict\":%" PRIu64
            ",\"next_attempt\":%" PRIu64 "}",
            counts->kinds[0], counts->kinds[1], counts->kinds[2], counts->kinds[3]);
-    printf(",\"seconds\":%.3f,\"rate\":%.0f,\"p50_us\":%" PRIu64 ",\"p99_us\":%" PRIu64 ",\"max_us\":%" PRIu64, seconds,
-           seconds > 0 ? (double)counts->accepted / seconds : 0, pay_histogram_quantile(&report->latency, 0.5),
-           pay_histogram_quantile(&report->latency, 0.99), report->latency.max);
+    printf(",\"seconds\":%.3f,\"rate\":%.0f,\"p50_us\":%" PRIu64 ",\"p99_us\":%" PRIu64 ",\"p999_us\":%" PRIu64
+           ",\"max_us\":%" PRIu64,
+           seconds, seconds > 0 ? (double)counts->accepted / seconds : 0, pay_histogram_quantile(&report->latency, 0.5),
+           pay_histogram_quantile(&report->latency, 0.99), pay_histogram_quantile(&report->latency, 0.999),
+           report->latency.max);
     if (watch != NULL) print_replies(watch);
     printf(",\"interrupted\":%s}\n", interrupted ? "true" : "false");
 }
