@@ -46,6 +46,14 @@ struct pay_config {
     int64_t producer_batch_lines_max;         /* [producer] batch_lines_max */
     int64_t producer_batch_bytes_max;         /* [producer] batch_bytes_max */
     int64_t producer_batches_max;             /* [producer] batches_max: open at once */
+    bool producer_follow_replies;             /* [producer] follow_replies */
+    int64_t producer_results_bytes;           /* [producer] results_bytes: of the last replies */
+    int64_t producer_waiters_max;             /* [producer] waiters_max */
+    int64_t producer_results_streams_max;     /* [producer] results_streams_max */
+    int64_t producer_results_stream_bytes;    /* [producer] results_stream_bytes */
+    char producer_database[1024];             /* [producer] database; "": none; secret (password) */
+    int64_t producer_lookups_max;             /* [producer] lookups_max */
+    bool producer_known_results;              /* [producer] known_results */
     char producer_api_keys[512];              /* [producer] api_keys: a file; "": none, loopback only */
     bool token_required;                      /* [token] required */
     char token_secrets[512];                  /* [token] secrets: a file; "": order ids carry no token */

@@ -1,17 +1,15 @@
 #include "kafka/kafka_probe.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "core/limits.h"
 #include "kafka/kafka_internal.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ASK_TIMEOUT_MS 2000
@@ -65,13 +63,9 @@ static void tell(struct pay_kafka_probe *probe, bool answered, int32_t partition
 
 /* Waits `pause_ms` or until the owner lets go; answers whether it did. */
 static bool rest(struct pay_kafka_probe *probe, int64_t pause_ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (until.tv_nsec / 1000000 + pause_ms) / 1000;
-    until.tv_nsec = (until.tv_nsec / 1000000 + pause_ms) % 1000 * 1000000;
+    int64_t until_ms = pay_clock_ms() + pause_ms;
     pthread_mutex_lock(&probe->lock);
-    int waited = 0;
-    while (!probe->closing && waited == 0) waited = pthread_cond_timedwait(&probe->closed, &probe->lock, &until);
+    while (!probe->closing && pay_condition_wait(&probe->closed, &probe->lock, until_ms)) continue;
     bool closing = probe->closing;
     pthread_mutex_unlock(&probe->lock);
     return closing;
@@ -99,20 +93,6 @@ static void *run(void *argument) {
     return NULL;
 }
 
-static bool start_thread(struct pay_kafka_probe *probe) {
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
-    int failed = pthread_create(&thread, &attributes, run, probe);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return failed == 0;
-}
-
 enum pay_move pay_kafka_probe_open(const struct pay_kafka_options *options, const char *topic,
                                    struct pay_kafka_probe **ret_probe, struct pay_error *error) {
     static const struct pay_kafka_fixed fixed[] = {{NULL, NULL, false}};
@@ -123,17 +103,13 @@ enum pay_move pay_kafka_probe_open(const struct pay_kafka_options *options, cons
         free(probe);
         return move;
     }
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&probe->closed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pay_condition_init(&probe->closed);
     pthread_mutex_init(&probe->lock, NULL);
     snprintf(probe->name, sizeof probe->name, "%s", topic);
     snprintf(probe->state.reason, sizeof probe->state.reason, "the broker hasn't answered yet");
     probe->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     probe->topic = rd_kafka_topic_new(probe->handle->rk, topic, NULL);
-    if (probe->topic == NULL || probe->wake_fd < 0 || !start_thread(probe)) {
+    if (probe->topic == NULL || probe->wake_fd < 0 || !pay_thread_start(run, probe)) {
         destroy(probe);
         return pay_kafka_fail(error, RD_KAFKA_RESP_ERR__FAIL, "watching the topic",
                               "no thread or descriptor to be had, or no topic name");

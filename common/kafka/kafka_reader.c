@@ -238,13 +238,9 @@ void pay_kafka_reader_next(struct pay_kafka_reader *reader, int64_t timeout_ms, 
 /* The library asks the leader that it knows, and keeps him until its next look, up to 30 s away; "not leader" doesn't make it look
    again [run]. So the metadata are asked for here; the caller's next try goes to the new one. */
 static void look_for_leader(struct pay_kafka_reader *reader, const char *topic, int64_t timeout_ms) {
-    const rd_kafka_metadata_t *metadata = NULL;
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(reader->handle->rk, topic, NULL);
-    if (handle == NULL) return;
-    if (timeout_ms > 0 &&
-        rd_kafka_metadata(reader->handle->rk, 0, handle, &metadata, (int)timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        rd_kafka_metadata_destroy(metadata);
-    rd_kafka_topic_destroy(handle);
+    int32_t partitions;
+    struct pay_error error;
+    if (timeout_ms > 0) pay_kafka_reader_partitions(reader, topic, timeout_ms, &partitions, &error);
 }
 
 /* The offset for a time, or for RD_KAFKA_OFFSET_BEGINNING or _END: the protocol's own numbers, passed on as they are. Not by
@@ -280,6 +276,25 @@ enum pay_move pay_kafka_reader_bounds(struct pay_kafka_reader *reader, const cha
     return move;
 }
 
+enum pay_move pay_kafka_reader_ends(struct pay_kafka_reader *reader, const char *topic, int32_t count,
+                                    int64_t timeout_ms, int64_t *ret_ends, struct pay_error *error) {
+    int64_t until = pay_clock_ms() + timeout_ms;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+    for (int32_t p = 0; p < count; p++) rd_kafka_topic_partition_list_add(list, topic, p)->offset = RD_KAFKA_OFFSET_END;
+    rd_kafka_resp_err_t code = timeout_ms > 0 ? rd_kafka_offsets_for_times(reader->handle->rk, list, (int)timeout_ms)
+                                              : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (int32_t i = 0; i < count && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        code = list->elems[i].err;
+        ret_ends[list->elems[i].partition] = list->elems[i].offset;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return PAY_OK;
+    if (code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) look_for_leader(reader, topic, until - pay_clock_ms());
+    char what[PAY_TOPIC_MAX + 64];
+    snprintf(what, sizeof what, "the ends of %s", topic);
+    return pay_kafka_fail(error, code, what, NULL);
+}
+
 enum pay_move pay_kafka_reader_offset_at(struct pay_kafka_reader *reader, const char *topic, int32_t partition,
                                          int64_t time_ms, int64_t timeout_ms, int64_t *ret_offset,
                                          struct pay_error *error) {
@@ -290,6 +305,23 @@ enum pay_move pay_kafka_reader_offset_at(struct pay_kafka_reader *reader, const 
         move = ask_offset(reader, topic, partition, RD_KAFKA_OFFSET_END, until - pay_clock_ms(), &offset, error);
     if (move == PAY_OK) *ret_offset = offset;
     return move;
+}
+
+enum pay_move pay_kafka_reader_partitions(struct pay_kafka_reader *reader, const char *topic, int64_t timeout_ms,
+                                          int32_t *ret_partitions, struct pay_error *error) {
+    const rd_kafka_metadata_t *metadata = NULL;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(reader->handle->rk, topic, NULL);
+    if (handle == NULL) return pay_kafka_fail(error, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, topic, NULL);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(reader->handle->rk, 0, handle, &metadata, (int)timeout_ms);
+    rd_kafka_topic_destroy(handle);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return pay_kafka_fail(error, code, topic, NULL);
+    code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) *ret_partitions = metadata->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(metadata);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return PAY_OK;
+    pay_kafka_fail(error, code, topic, NULL);
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) error->move = PAY_REFUSE; /* nobody creates it by asking */
+    return error->move;
 }
 
 const struct pay_kafka_handle *pay_kafka_reader_handle(const struct pay_kafka_reader *reader) { return reader->handle; }

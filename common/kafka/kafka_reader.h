@@ -55,10 +55,18 @@ enum pay_move pay_kafka_reader_bounds(struct pay_kafka_reader *reader, const cha
                                       int64_t timeout_ms, int64_t *ret_start, int64_t *ret_end,
                                       struct pay_error *error);
 
+/* The ends of partitions 0..count-1, asked for together. */
+enum pay_move pay_kafka_reader_ends(struct pay_kafka_reader *reader, const char *topic, int32_t count,
+                                    int64_t timeout_ms, int64_t *ret_ends, struct pay_error *error);
+
 /* The first offset whose record was appended at or after `time_ms`; the end of the log when there is none. */
 enum pay_move pay_kafka_reader_offset_at(struct pay_kafka_reader *reader, const char *topic, int32_t partition,
                                          int64_t time_ms, int64_t timeout_ms, int64_t *ret_offset,
                                          struct pay_error *error);
+
+/* How many partitions the topic has; REFUSE where there is no such topic. Asks the broker. */
+enum pay_move pay_kafka_reader_partitions(struct pay_kafka_reader *reader, const char *topic, int64_t timeout_ms,
+                                          int32_t *ret_partitions, struct pay_error *error);
 
 /* Readable when next may have something; stays so until next answered NOTHING with timeout 0. */
 int pay_kafka_reader_descriptor(const struct pay_kafka_reader *reader);

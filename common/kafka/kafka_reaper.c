@@ -1,8 +1,8 @@
 #include "kafka/kafka_reaper_internal.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -36,18 +36,8 @@ void pay_kafka_reap(struct pay_kafka_handle *handle) {
     closing++;
     pthread_mutex_unlock(&lock);
 
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
-    pthread_t thread;
-    int failed = pthread_create(&thread, &attributes, destroy, handle);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
     /* No thread to be had: the handle is left alone (and counted), which costs memory, not correctness; blocking here could cost minutes. */
-    (void)failed;
+    (void)pay_thread_start(destroy, handle);
 }
 
 bool pay_kafka_reaper_wait(int64_t timeout_ms) {

@@ -259,17 +259,10 @@ static void give(struct paybuf_listener *listener, const struct pay_log_record *
                                                      .ledger_id = listener->rule.ledger_id};
 }
 
-static int64_t latest_generation(const struct pay_listener_lane *lane) {
-    int64_t latest = 0;
-    for (size_t i = 0; i < lane->reader_count; i++)
-        if (lane->readers[i].generation > latest) latest = lane->readers[i].generation;
-    return latest;
-}
-
 static enum paybuf_listener_result take_record(struct paybuf_listener *listener, const struct pay_log_record *record) {
     struct pay_listener_lane *lane = &listener->rule.lanes[record->partition];
     struct pay_reply_headers headers;
-    int64_t rewind_to, latest = latest_generation(lane);
+    int64_t rewind_to, latest = pay_listener_rule_generation(lane);
     enum pay_listener_move move = pay_listener_rule_take(&listener->rule, record, &headers, &rewind_to);
     if (move == PAY_LISTENER_DROP || move == PAY_LISTENER_SKIP) return PAYBUF_LISTENER_NOTHING;
     if (move == PAY_LISTENER_FOREIGN) {

@@ -128,6 +128,13 @@ enum pay_listener_move pay_listener_rule_take(struct pay_listener_rule *rule, co
     return move;
 }
 
+int64_t pay_listener_rule_generation(const struct pay_listener_lane *lane) {
+    int64_t latest = 0;
+    for (size_t i = 0; i < lane->reader_count; i++)
+        if (lane->readers[i].generation > latest) latest = lane->readers[i].generation;
+    return latest;
+}
+
 int32_t pay_listener_rule_open_gaps(const struct pay_listener_rule *rule) {
     int32_t open = 0;
     for (int32_t p = 0; p < rule->lane_count; p++) {

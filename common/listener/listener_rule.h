@@ -71,6 +71,9 @@ struct paybuf_listener_position pay_listener_rule_position(const struct pay_list
 size_t pay_listener_rule_positions(const struct pay_listener_rule *rule, struct paybuf_listener_position *ret_positions,
                                    size_t capacity);
 
+/* The latest one that a reply was taken of; 0: none yet. */
+int64_t pay_listener_rule_generation(const struct pay_listener_lane *lane);
+
 /* Lanes that stand at a gap now. */
 int32_t pay_listener_rule_open_gaps(const struct pay_listener_rule *rule);
 void pay_listener_rule_free(struct pay_listener_rule *rule);

@@ -31,7 +31,7 @@ LIBRARIES = {
     "inih": r"ini\.h", "openssl": r"openssl/", "curl": r"curl/", "cmocka": r"cmocka", "zlib": r"zlib",
 }
 PROGRAM_LIBRARIES = {"jansson", "microhttpd", "inih", "openssl", "curl"}
-COMMON = {"core", "codec", "base", "kafka", "pg", "sql"}
+COMMON = {"core", "codec", "base", "kafka", "listener", "pg", "sql"}
 PROGRAMS = {"producer", "worker", "tools"}
 
 # folder: (folders it may include besides itself, libraries, system headers)
@@ -40,6 +40,7 @@ FLOORS = {
     "codec": ({"core"}, {"jansson"}, CODEC_HEADERS),
     "base": (set(), {"inih", "openssl", "microhttpd"}, ANY),
     "kafka": ({"core", "base"}, {"rdkafka"}, ANY),
+    "listener": ({"core", "codec", "base", "kafka"}, set(), ANY),
     "sql": (set(), set(), ANY),
     "pg": ({"core", "base", "sql"}, {"libpq"}, ANY),
     "producer": (COMMON, PROGRAM_LIBRARIES, ANY),
