@@ -233,7 +233,8 @@ static bool is_honest(struct pay_appender *appender, const struct pay_kafka_repo
 
 static void acknowledged(struct pay_appender *appender, struct pay_call *call, const struct pay_kafka_report *report,
                          int64_t now_us) {
-    const struct pay_position position = {.generation = appender->options.config->producer_log_generation,
+    const struct pay_appender_options *options = &appender->options;
+    const struct pay_position position = {.generation = options->generation(options->argument, report->partition),
                                           .partition = report->partition,
                                           .offset = report->offset};
     appender->counters.acknowledged++;

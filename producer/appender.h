@@ -38,6 +38,9 @@ struct pay_appender_options {
     int epoll;           /* the loop's; our descriptors are added to it with these as data.u64 */
     uint64_t report_tag; /* call pay_appender_run */
     uint64_t probe_tag;  /* call pay_appender_look */
+    /* The log generation of a partition, for the position of what was just acknowledged there. */
+    int64_t (*generation)(void *argument, int32_t partition);
+    void *argument;
 };
 
 struct pay_appender_counters {

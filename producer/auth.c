@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,9 +223,8 @@ bool pay_auth_find(const struct pay_auth *auth, const char *authorization, struc
     SHA256((const unsigned char *)sent, length, digest);
     const struct key *found = NULL;
     for (uint32_t i = 0; i < auth->count; i++) {
-        unsigned int difference = 0;
-        for (size_t at = 0; at < DIGEST_SIZE; at++) difference |= (unsigned int)(digest[at] ^ auth->keys[i].digest[at]);
-        if (difference == 0) found = &auth->keys[i]; /* and on, so that the time doesn't tell which */
+        /* To the end whichever it is, so that the time doesn't tell. */
+        if (CRYPTO_memcmp(digest, auth->keys[i].digest, DIGEST_SIZE) == 0) found = &auth->keys[i];
     }
     if (found == NULL) return false;
     *ret_caller = found->caller;

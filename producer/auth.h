@@ -21,7 +21,13 @@
 #define PAY_AUTH_KEYS_MAX 1024
 #define PAY_AUTH_RATE_MAX 1000000
 
-enum pay_scope { PAY_SCOPE_PAY = 1, PAY_SCOPE_READ = 2, PAY_SCOPE_ADMIN = 4, PAY_SCOPE_ALL = 7 };
+enum pay_scope {
+    PAY_SCOPE_NONE = 0, /* of a route: no key is asked for */
+    PAY_SCOPE_PAY = 1,
+    PAY_SCOPE_READ = 2,
+    PAY_SCOPE_ADMIN = 4,
+    PAY_SCOPE_ALL = 7
+};
 
 struct pay_quota; /* a token bucket; lives as long as the pay_auth */
 

@@ -3,7 +3,9 @@
  *
  * Reading order of this folder: http.h (the seam to the library), routes.c (the table of routes and what all have in common), route.h
  * (what a route gets), route_payments.c, route_batch.c, route_order_ids.c (what a call means), payment.c (body to payment), auth.h,
- * order_token.h, appender.c (what became of a record), pending.h (the records on their way), intake.c (the loop).
+ * order_token.h, appender.c (what became of a record), pending.h (the records on their way), follower.h (the replies as they come, found
+ * by a scout.h, kept in results.h), waiters.h (who waits for one), streams.c and route_results.c (told to all who listen),
+ * route_status.c, lookup.h, books.c (asked for one by one), intake.c (the loop).
  */
 #include "base/listen.h"
 #include "base/log.h"
@@ -71,6 +73,11 @@ static bool check(const struct pay_config *config, char *ret_message, size_t mes
     if (config->token_required && config->token_secrets[0] == '\0') {
         snprintf(ret_message, message_size,
                  "[token] required needs [token] secrets: a file with the secret that signs order ids");
+        return false;
+    }
+    if (config->producer_known_results && !config->producer_follow_replies) {
+        snprintf(ret_message, message_size,
+                 "[producer] known_results answers from the replies that were read; it needs follow_replies = true");
         return false;
     }
     if (!check_files(config, ret_message, message_size)) return false;

@@ -12,16 +12,21 @@ enum pay_problem_code {
     PAY_PROBLEM_BAD_REQUEST, /* the HTTP message itself */
     PAY_PROBLEM_MALFORMED_JSON,
     PAY_PROBLEM_BAD_FIELD,
-    PAY_PROBLEM_ID_MISMATCH, /* path, body and Idempotency-Key disagree */
+    PAY_PROBLEM_BAD_PARAMETER, /* of the query */
+    PAY_PROBLEM_ID_MISMATCH,   /* path, body and Idempotency-Key disagree */
     PAY_PROBLEM_UNAUTHORIZED,
     PAY_PROBLEM_FORBIDDEN,
     PAY_PROBLEM_TOKEN_INVALID, /* an order id that wasn't issued here */
     PAY_PROBLEM_TOKEN_EXPIRED,
     PAY_PROBLEM_NOT_FOUND,
     PAY_PROBLEM_METHOD_NOT_ALLOWED,
+    PAY_PROBLEM_GONE, /* older than the reply log keeps */
     PAY_PROBLEM_TOO_LARGE,
     PAY_PROBLEM_UNSUPPORTED_MEDIA_TYPE,
     PAY_PROBLEM_QUOTA_EXCEEDED,
+    PAY_PROBLEM_INCONSISTENT,    /* the log lacks what the books say is there */
+    PAY_PROBLEM_NOT_CONFIGURED,  /* this intake has no database, or follows no replies */
+    PAY_PROBLEM_UNAVAILABLE,     /* a question that can't be answered just now; payments aren't touched by it */
     PAY_PROBLEM_NOT_ACCEPTED,    /* certainly not stored */
     PAY_PROBLEM_OUTCOME_UNKNOWN, /* may be stored; a retry with the same order_id is safe */
     PAY_PROBLEM_COUNT

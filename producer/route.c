@@ -68,6 +68,8 @@ struct pay_exchange *pay_exchange_begin(struct pay_service *service, struct pay_
     exchange->caller.scopes = 0;
     exchange->caller.quota = NULL;
     exchange->state = NULL;
+    exchange->waiter = NULL;
+    exchange->wait_s = 0;
     exchange->body_max = 0;
     take_request_id(exchange);
     take_traceparent(exchange);
@@ -75,6 +77,11 @@ struct pay_exchange *pay_exchange_begin(struct pay_service *service, struct pay_
 }
 
 /* --- answers ------------------------------------------------------------------------------------------------------------------ */
+
+int64_t pay_service_generation(const struct pay_service *service, int32_t partition) {
+    return service->follower != NULL ? pay_follower_generation(service->follower, partition)
+                                     : service->config->producer_log_generation;
+}
 
 int pay_retry_after_s(void) { return 1 + (int)(next_number() % RETRY_AFTER_MAX_S); }
 
@@ -95,7 +102,7 @@ void pay_exchange_problem(struct pay_exchange *exchange, const struct pay_proble
     size_t count = 1;
     assert(problem->header_count < PAY_EXCHANGE_HEADERS_MAX - 1);
     for (size_t i = 0; i < problem->header_count; i++) headers[count++] = problem->headers[i];
-    if (problem->code == PAY_PROBLEM_NOT_ACCEPTED) {
+    if (problem->code == PAY_PROBLEM_NOT_ACCEPTED || problem->code == PAY_PROBLEM_UNAVAILABLE) {
         snprintf(seconds, sizeof seconds, "%d", pay_retry_after_s());
         headers[count++] = (struct pay_http_header){"Retry-After", seconds};
     }
@@ -106,6 +113,11 @@ void pay_exchange_problem(struct pay_exchange *exchange, const struct pay_proble
                                                             .body_length = length,
                                                             .headers = headers,
                                                             .header_count = count});
+}
+
+bool pay_exchange_has_hung_up(void *owner) {
+    const struct pay_exchange *exchange = owner;
+    return pay_http_has_hung_up(exchange->request);
 }
 
 /* --- payments ----------------------------------------------------------------------------------------------------------------- */

@@ -20,27 +20,48 @@
 #include "base/histogram.h"
 #include "producer/appender.h"
 #include "producer/auth.h"
+#include "producer/follower.h"
 #include "producer/http.h"
 #include "producer/order_token.h"
 #include "producer/payment.h"
 #include "producer/problem.h"
+#include "producer/waiters.h"
 
 #define PAY_REQUEST_ID_MAX 64
+
+/* What came of a payment's `Prefer: wait`. */
+enum pay_waited {
+    PAY_WAITED_ANSWERED,  /* 200 */
+    PAY_WAITED_OVER,      /* 202 after the whole time */
+    PAY_WAITED_CUT_SHORT, /* 202 before it: shutting down, or the client has hung up */
+    PAY_WAITED_REFUSED,   /* 202 at once: waiters_max, or the replies aren't followed just now */
+    PAY_WAITED_MISSED,    /* 202 at once: the result came before the acknowledgement and isn't kept any more */
+    PAY_WAITED_UNKNOWN,   /* 503 or 504 */
+    PAY_WAITED_COUNT
+};
 
 /* What all routes share; one per intake. */
 struct pay_service {
     const struct pay_config *config;
-    struct pay_appender *appender;        /* NULL: closed already, while the last answers leave */
-    struct pay_auth *auth;                /* NULL: no API keys; everybody is tenant "default" with every scope */
-    struct pay_order_tokens *tokens;      /* NULL: order ids carry no token */
-    uint64_t accepted;                    /* payments answered 202, the lines of batches among them */
+    struct pay_appender *appender;   /* NULL: closed already, while the last answers leave */
+    struct pay_auth *auth;           /* NULL: no API keys; everybody is tenant "default" with every scope */
+    struct pay_order_tokens *tokens; /* NULL: order ids carry no token */
+    struct pay_follower *follower;   /* NULL: the replies aren't followed, nobody waits for one */
+    struct pay_streams *streams;     /* NULL likewise, or after they were drained */
+    struct pay_lookup *lookup;       /* NULL: no [producer] database */
+    struct pay_waiters *waiters;     /* with it; every owner is a struct pay_exchange */
+    uint64_t accepted;               /* payments acknowledged by the log in time, the lines of batches among them */
     uint64_t problems[PAY_PROBLEM_COUNT]; /* ... and not, by code, likewise */
     struct pay_histogram accepted_us;     /* body complete -> acknowledged */
     uint32_t batches;                     /* open now */
     uint64_t batches_total;
     uint64_t order_ids_total;
+    uint64_t waits[PAY_WAITED_COUNT];  /* payments that were to wait for their result, by what came of it */
+    uint64_t known_hits, known_misses; /* [producer] known_results */
 };
 
+struct pay_streams; /* streams.h */
+struct pay_lookup;  /* lookup.h */
 struct pay_exchange;
 
 struct pay_handlers {
@@ -69,7 +90,11 @@ struct pay_exchange {
     struct pay_caller caller;      /* tenant, scopes, quota */
     void *state;                   /* the handlers' own; NULL at first */
     size_t body_max;
-    int32_t attempt; /* this and order_id: the handlers' own, too */
+    struct pay_waiter *waiter; /* this and what follows to order_id: the handlers' own, too */
+    struct pay_position position;
+    int32_t wait_s; /* 0: the client doesn't want to wait */
+    enum pay_waited waited;
+    int32_t attempt;
     char order_id[PAY_ID_MAX + 1];
     char request_id[PAY_REQUEST_ID_MAX + 1];
     char traceparent[PAY_TRACEPARENT_MAX + 1];
@@ -90,11 +115,17 @@ struct pay_problem {
     const struct pay_http_header *headers; /* more of them */
     size_t header_count;
 };
-/* Counts it; not_accepted gets its Retry-After. */
+/* Counts it; not_accepted and unavailable get their Retry-After. */
 void pay_exchange_problem(struct pay_exchange *exchange, const struct pay_problem *problem);
+
+/* The log generation of what is appended to this partition now: the first number of its positions. */
+int64_t pay_service_generation(const struct pay_service *service, int32_t partition);
 
 /* 1..3 seconds, so that those who were refused together don't come back together. */
 int pay_retry_after_s(void);
+
+/* `owner` is an exchange whose answer is due: its client may be gone. For pay_waiters_cut. */
+bool pay_exchange_has_hung_up(void *owner);
 
 /* With [token] required: was this id issued here, for this tenant, and not too long ago? */
 bool pay_exchange_judge_token(const struct pay_exchange *exchange, const char *order_id,

@@ -307,7 +307,7 @@ static size_t format_line(const struct batch *batch, const struct line *line, ch
     int length;
     if (line->order_id[0] != '\0') snprintf(quoted, sizeof quoted, "\"%s\"", line->order_id);
     if (line->state == ACCEPTED) {
-        const struct pay_position position = {batch->service->config->producer_log_generation, line->partition,
+        const struct pay_position position = {pay_service_generation(batch->service, line->partition), line->partition,
                                               line->offset};
         pay_position_format(&position, text);
         length = snprintf(buffer, size,

@@ -15,7 +15,8 @@ static json_int_t count_of(const json_t *document, struct pay_problem *problem) 
     *problem =
         (struct pay_problem){.code = PAY_PROBLEM_MALFORMED_JSON, .detail = "Send an object like {\"count\":10}."};
     if (!json_is_object(document)) return 0;
-    *problem = (struct pay_problem){.code = PAY_PROBLEM_BAD_FIELD, .detail = "The only member is count."};
+    *problem = (struct pay_problem){
+        .code = PAY_PROBLEM_BAD_FIELD, .detail = "The only member is count; leave the others out.", .pointer = ""};
     if (json_object_size(document) > (count != NULL)) return 0;
     if (count == NULL) return 1;
     problem->detail = count_rule;

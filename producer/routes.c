@@ -2,8 +2,11 @@
 
 #include "base/clock.h"
 #include "producer/route_batch.h"
+#include "producer/route_openapi.h"
 #include "producer/route_order_ids.h"
 #include "producer/route_payments.h"
+#include "producer/route_results.h"
+#include "producer/route_status.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +18,10 @@ static const struct pay_route routes[] = {
     {"POST", "/v1/payments",            PAY_SCOPE_PAY, PAY_MEDIA_JSON,   &pay_payments_handlers},
     {"PUT",  "/v1/payments/{order_id}", PAY_SCOPE_PAY, PAY_MEDIA_JSON,   &pay_payments_handlers},
     {"POST", "/v1/payments:batch",      PAY_SCOPE_PAY, PAY_MEDIA_NDJSON, &pay_batch_handlers},
+    {"GET",  "/v1/payments/{order_id}", PAY_SCOPE_READ, PAY_MEDIA_NONE,  &pay_status_handlers},
+    {"GET",  "/v1/results",             PAY_SCOPE_READ, PAY_MEDIA_NONE,  &pay_results_handlers},
     {"POST", "/v1/order-ids",           PAY_SCOPE_PAY, PAY_MEDIA_JSON,   &pay_order_ids_handlers},
+    {"GET",  "/openapi.json",           PAY_SCOPE_NONE, PAY_MEDIA_NONE,  &pay_openapi_handlers},
 };
 /* clang-format on */
 #define ROUTE_COUNT (sizeof routes / sizeof *routes)
@@ -68,7 +74,7 @@ static bool take_route(struct pay_exchange *exchange) {
 static bool take_caller(struct pay_exchange *exchange) {
     static const struct pay_caller anybody = {.tenant = "default", .scopes = PAY_SCOPE_ALL};
     const struct pay_service *service = exchange->service;
-    if (service->auth == NULL) {
+    if (service->auth == NULL || exchange->route->scope == PAY_SCOPE_NONE) {
         exchange->caller = anybody;
         return true;
     }
@@ -136,7 +142,8 @@ static bool check_media(struct pay_exchange *exchange) {
     const char *detail = NULL;
     if (type == NULL || !media[wanted].fits(type))
         detail = media[wanted].detail;
-    else if (coding != NULL && strcasecmp(coding, "identity") != 0)
+    else if (coding != NULL &&
+             (strcasecmp(coding, "identity") != 0 || pay_http_header_count(exchange->request, "Content-Encoding") > 1))
         detail = "Send the body without Content-Encoding.";
     if (detail == NULL) return true;
     pay_exchange_problem(exchange, &(struct pay_problem){.code = PAY_PROBLEM_UNSUPPORTED_MEDIA_TYPE, .detail = detail});
@@ -146,14 +153,17 @@ static bool check_media(struct pay_exchange *exchange) {
 /* --- from the HTTP server ----------------------------------------------------------------------------------------------------- */
 
 void pay_routes_fault(void *argument, struct pay_http_request *request, enum pay_http_fault fault, const char *detail) {
-    char text[64];
+    char text[80];
     if (fault == PAY_HTTP_BAD_HEAD) { /* then no `head` came before */
         pay_exchange_problem(pay_exchange_begin(argument, request),
                              &(struct pay_problem){.code = PAY_PROBLEM_BAD_REQUEST, .detail = detail});
         return;
     }
     struct pay_exchange *exchange = pay_exchange_of(request);
-    snprintf(text, sizeof text, "The body may have at most %zu bytes.", exchange->body_max);
+    if (exchange->body_max == 0)
+        snprintf(text, sizeof text, "This call takes no body; leave it out.");
+    else
+        snprintf(text, sizeof text, "The body may have at most %zu bytes; send less.", exchange->body_max);
     pay_exchange_problem(exchange, &(struct pay_problem){.code = PAY_PROBLEM_TOO_LARGE, .detail = text});
 }
 

@@ -1,16 +1,14 @@
-"""Every answer of the intake, from INTERFACES: what is accepted, what is refused and how, and the heads that are refused before a body."""
+"""Every answer of the intake, from INTERFACES: what is accepted, what is refused and how. Hostile messages are in test_intake_hostile.py."""
 import json
 import re
-import socket
-import time
 import urllib.error
 import urllib.request
 
 import pytest
 
-from raw_http import Connection, message
 from conftest import own_stack
-from stack import REQUESTS
+from intake_calls import order, problem, record_at, run_producer
+from raw_http import Connection, message
 
 
 @pytest.fixture(scope="module")
@@ -20,54 +18,12 @@ def intake(request):
         yield stack
 
 
-@pytest.fixture
-def connection(intake):
-    with Connection(intake.env["PAYBUF_HTTP_URL"]) as one:
-        yield one
-
-
-def order(order_id, **members):
-    return {"order_id": order_id, "account_id": "alice", "amount_minor": 1250, "currency": "EUR", **members}
-
-
 def get(url, method="GET"):
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
-
-
-def problem(answer, status, code):
-    """Asserts an RFC 9457 answer and gives its document."""
-    assert answer is not None, "the server closed without an answer"
-    got, headers, body = answer
-    assert got == status, (got, body)
-    assert headers["content-type"] == "application/problem+json"
-    document = json.loads(body)
-    assert document["status"] == status and document["code"] == code, document
-    assert document["request_id"] == headers["x-request-id"]
-    assert document["retryable"] is (status >= 500)
-    assert document["title"] and document["detail"] and document["type"]
-    return document
-
-
-def record_at(stack, position):
-    generation, partition, offset = (int(word) for word in position.split("-"))
-    assert generation == 1
-    from confluent_kafka import TopicPartition
-    consumer = stack.consumer()
-    try:
-        consumer.assign([TopicPartition(REQUESTS, partition, offset)])
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            record = consumer.poll(0.2)
-            if record is not None and record.error() is None:
-                assert record.offset() == offset
-                return record
-        raise AssertionError(f"no record at {position}")
-    finally:
-        consumer.close()
 
 
 # --- accepted ---
@@ -262,7 +218,7 @@ def test_content_type_may_say_utf_8_and_must_be_there(connection):
 
 @pytest.mark.parametrize("method, path, allow", [
     ("GET", "/v1/payments", "POST"), ("PUT", "/v1/payments", "POST"), ("DELETE", "/v1/payments", "POST"), ("PATCH", "/v1/payments", "POST"),
-    ("BREW", "/v1/payments", "POST"), ("POST", "/v1/payments/a", "PUT"), ("DELETE", "/v1/payments/a", "PUT")])
+    ("BREW", "/v1/payments", "POST"), ("POST", "/v1/payments/a", "PUT, GET"), ("DELETE", "/v1/payments/a", "PUT, GET"), ("POST", "/openapi.json", "GET")])
 def test_another_method_is_answered_with_those_that_work(connection, method, path, allow):
     answer = connection.post(order("a"), path, method)
     problem(answer, 405, "method_not_allowed")
@@ -274,76 +230,6 @@ def test_another_method_is_answered_with_those_that_work(connection, method, pat
 def test_another_path_is_nothing(connection, path):
     answer = connection.post(order("a"), path)
     assert answer[0] in (404, 400) and json.loads(answer[2])["code"] in ("not_found", "bad_request")
-
-
-# --- heads that two readers could read differently ---
-# (A NUL inside a header value isn't here: libmicrohttpd 0.9.75 hands out C strings and hides it.)
-
-BODY = json.dumps(order("smuggle-1")).encode()
-LENGTH = f"Content-Length: {len(BODY)}"
-TYPE = "Content-Type: application/json"
-CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
-
-
-@pytest.mark.parametrize("lines, body", [
-    ([TYPE, LENGTH, LENGTH], BODY), ([TYPE, LENGTH, "content-length: 0"], BODY), ([TYPE, LENGTH, "Transfer-Encoding: chunked"], CHUNKED),
-    ([TYPE, "Transfer-Encoding: chunked", LENGTH], CHUNKED), ([TYPE, "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], CHUNKED),
-    ([TYPE, "Transfer-Encoding: chunked", "Transfer-Encoding: identity"], CHUNKED), ([TYPE, "Transfer-Encoding: gzip, chunked"], CHUNKED),
-    ([TYPE, "Transfer-Encoding: xchunked"], CHUNKED), ([TYPE, "Transfer-Encoding: identity", LENGTH], BODY), ([TYPE, "Transfer-Encoding: chunked, identity"], CHUNKED),
-    ([TYPE, "Transfer-Encoding : chunked", LENGTH], BODY), ([TYPE, "Content-Length : 5", LENGTH], BODY), ([TYPE, TYPE, LENGTH], BODY),
-    ([TYPE, LENGTH, "Authorization: Bearer a", "Authorization: Bearer b"], BODY), ([TYPE, LENGTH, "Host: other"], BODY),
-    ([TYPE, LENGTH, "X-A\x01B: c"], BODY), ([TYPE, "Content-Length: 1,1"], BODY), ([TYPE, "Content-Length: +5"], BODY), ([TYPE, "Content-Length: -1"], BODY),
-    ([TYPE, "Content-Length: 0x10"], BODY), ([TYPE, "Content-Length: "], BODY),
-    ([TYPE, "Transfer-Encoding:\x0bchunked"], CHUNKED), ([TYPE, "Transfer-Encoding: chunked", "Content-Length: 0"], CHUNKED),
-], ids=range(23))
-def test_a_dangerous_head_is_refused_and_the_connection_closed(intake, lines, body):
-    with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
-        smuggled = message(connection.host, [TYPE, LENGTH, "X-Request-Id: smuggled"], BODY)
-        connection.send(message(connection.host, lines, body) + smuggled)
-        answer = connection.answer()
-        assert answer is None or answer[0] == 400, answer
-        assert connection.answer() is None, "a second answer on the same connection: the smuggled request was served"
-
-
-def test_a_missing_host_is_refused(intake):
-    with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
-        connection.send(message(connection.host, [TYPE, LENGTH], BODY, host_line=False))
-        assert connection.answer()[0] == 400
-
-
-def test_a_coding_in_http_1_0_is_refused(intake):
-    with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
-        connection.send(message(connection.host, [TYPE, "Transfer-Encoding: chunked"], CHUNKED, request_line="POST /v1/payments HTTP/1.0"))
-        problem(connection.answer(), 400, "bad_request")
-        assert connection.answer() is None
-
-
-@pytest.mark.parametrize("chunks", [b"-1\r\nx\r\n0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n", b"g\r\nx\r\n", b"FFFFFFFFFFFFFFFFF\r\nx\r\n", b"5\r\nhelloX\r\n0\r\n\r\n", b"\r\n\r\n",
-                                    b" 5\r\nhello\r\n0\r\n\r\n", b"5 \r\nhello\r\n0\r\n\r\n"], ids=range(8))
-def test_malformed_chunks_never_serve_what_follows(intake, chunks):
-    with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=5) as connection:
-        connection.send(message(connection.host, [TYPE, "Transfer-Encoding: chunked"], chunks) + message(connection.host, [TYPE, LENGTH], BODY))
-        try:
-            answer = connection.answer()
-        except socket.timeout:
-            return
-        assert answer is None or answer[0] in (400, 413), answer
-        assert connection.answer() is None
-
-
-@pytest.mark.parametrize("garbage", [b"\x00" * 2000 + b"\r\n\r\n", b"GET\r\n\r\n", b"\r\n" * 50 + b"x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20,
-                                     b"POST " + b"/" * 40000 + b" HTTP/1.1\r\n\r\n", b"POST /v1/payments HTTP/1.1\r\n" + b"X: y\r\n" * 20000 + b"\r\n",
-                                     b"POST /v1/payments HTTP/9.9\r\nHost: a\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], ids=range(8))
-def test_garbage_neither_crashes_nor_stalls_it(intake, garbage):
-    with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=3) as connection:
-        try:
-            connection.send(garbage)
-            answer = connection.answer()
-            assert answer is None or answer[0] >= 400
-        except (socket.timeout, ConnectionError):
-            pass
-    with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
-        assert connection.post(order("after-garbage"))[0] == 202
 
 
 # --- the admin port, and the command line ---
@@ -359,15 +245,6 @@ def test_the_admin_port_says_how_it_is(intake):
                  "paybuf_intake_accept_seconds_bucket", "process_resident_memory_bytes"):
         assert name in text, name
     assert get(admin + "/nothing")[0] == 404 and get(admin + "/livez", "POST")[0] == 405
-
-
-def run_producer(stack, *arguments):
-    import subprocess
-    from pathlib import Path
-    from stack import ROOT
-    binary = Path(stack.environment.get("PAYBUF_BIN_DIR", ROOT / "build/release/bin")) / "paybuf-producer"
-    environment = {k: v for k, v in stack.environment.items() if not k.startswith("PAYBUF_") or k == "PAYBUF_CACHE"}
-    return subprocess.run([str(binary), *arguments], env=environment, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
 
 
 def test_the_command_line_says_what_is_wrong(intake):

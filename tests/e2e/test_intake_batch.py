@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
 
+from intake_calls import assert_honest, order, read_log, record_at
 from raw_http import Connection, message
 from stack import wait_until
 
@@ -49,16 +49,6 @@ def slow_sender(intake):
     return intake.slow_sender
 
 
-@pytest.fixture
-def connection(intake):
-    with Connection(intake.env["PAYBUF_HTTP_URL"]) as one:
-        yield one
-
-
-def order(order_id, **members):
-    return {"order_id": order_id, "account_id": "alice", "amount_minor": 1250, "currency": "EUR", **members}
-
-
 def ndjson(documents):
     return b"".join(d if isinstance(d, bytes) else json.dumps(d).encode() + b"\n" for d in documents)
 
@@ -90,35 +80,8 @@ def open_batches(stack):
     return stack.metric("producer", "paybuf_intake_batches") - stack.slow_sender.thread.is_alive()
 
 
-def read_log(stack):
-    """{order_id: ["1-p-o", ...]} of the whole request log."""
-    consumer, found = stack.consumer(), {}
-    try:
-        for partition in range(stack.partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(stack.requests, partition), timeout=20)
-            consumer.assign([TopicPartition(stack.requests, partition, low)])
-            at, deadline = low, time.monotonic() + 60
-            while at < high:
-                assert time.monotonic() < deadline, "the log can't be read"
-                for record in consumer.consume(10_000, timeout=1):
-                    assert record.error() is None
-                    found.setdefault(record.key().decode(), []).append(f"1-{partition}-{record.offset()}")
-                    at = record.offset() + 1
-    finally:
-        consumer.close()
-    return found
-
-
-def assert_honest(stack, lines):
-    log = read_log(stack)
-    for line in lines:
-        places = log.get(line["order_id"], [])
-        if line["status"] == 202:
-            assert places == [line["position"]], (line, places)
-        elif line["status"] == 504:
-            assert len(places) <= 1, (line, places)
-        elif line["order_id"] is not None:
-            assert not places, (line, places)
+def assert_lines_honest(stack, lines):
+    assert_honest(stack, {line["order_id"]: (line["status"], line["position"]) for line in lines if line["order_id"]})
 
 
 def test_a_thousand_lines_lie_where_their_answers_say_in_order(intake, connection):
@@ -128,7 +91,7 @@ def test_a_thousand_lines_lie_where_their_answers_say_in_order(intake, connectio
     assert [line["line"] for line in lines] == list(range(1, 1001))
     assert {(line["status"], line["code"]) for line in lines} == {(202, "accepted")}
     assert all(re.fullmatch(r"1-\d+-\d+", line["position"]) for line in lines)
-    assert_honest(intake, lines)
+    assert_lines_honest(intake, lines)
     assert connection.post(order("after-thousand"))[0] == 202, "the connection goes on"
 
 
@@ -139,7 +102,7 @@ def test_bad_lines_stand_between_good_ones(intake, connection):
         (1, 202, "accepted", "mixed-1"), (3, 400, "malformed_json", None), (4, 400, "bad_field", "mixed-2"), (5, 400, "bad_field", "mixed-3"),
         (6, 400, "malformed_json", None), (7, 413, "too_large", None), (8, 202, "accepted", "mixed-5"), (9, 400, "malformed_json", None)]
     assert lines[2]["errors"][0]["pointer"] == "/amount_minor" and lines[3]["errors"][0]["pointer"] == "/x"
-    assert_honest(intake, lines)
+    assert_lines_honest(intake, lines)
 
 
 def test_lines_are_appended_as_they_come(intake, connection):
@@ -151,7 +114,7 @@ def test_lines_are_appended_as_they_come(intake, connection):
     connection.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(second), second))
     lines = lines_of(connection.answer())
     assert [line["status"] for line in lines] == [202, 202]
-    assert_honest(intake, lines)
+    assert_lines_honest(intake, lines)
 
 
 def test_a_batch_byte_by_byte_in_chunks_of_one(connection):
@@ -168,13 +131,8 @@ def test_a_trace_and_a_request_id_go_with_every_record(intake, connection):
     connection.send(head(connection, f"Content-Length: {len(body)}", f"traceparent: {trace}", "X-Request-Id: batch-1") + body)
     _, headers, text = answer = connection.answer()
     assert headers["traceparent"] == trace and headers["x-request-id"] == "batch-1"
-    consumer = intake.consumer()
     for line in lines_of(answer):
-        _, partition, offset = map(int, line["position"].split("-"))
-        consumer.assign([TopicPartition(intake.requests, partition, offset)])
-        record = wait_until(lambda: consumer.poll(0.5), 20, "the record")
-        assert dict(record.headers())["traceparent"] == trace.encode()
-    consumer.close()
+        assert dict(record_at(intake, line["position"]).headers())["traceparent"] == trace.encode()
 
 
 def test_too_many_lines_and_bytes_end_a_batch_with_one_last_word(intake, connection):
@@ -194,7 +152,7 @@ def test_too_many_lines_and_bytes_end_a_batch_with_one_last_word(intake, connect
         chunked.send(b"0\r\n\r\n")
         lines += (more := lines_of(chunked.answer()))
         assert (more[-1]["status"], more[-1]["code"]) == (413, "too_large") and 900 < len(more) < 1100
-    assert_honest(intake, [line for line in lines if line["order_id"]])
+    assert_lines_honest(intake, lines)
 
 
 def test_an_endless_batch_is_cut_off(intake):
@@ -325,7 +283,7 @@ def test_a_broker_that_freezes_in_the_middle_makes_honest_lines(intake, servers)
     assert set(of["stalled"]) == {503}
     intake.wait_ready("producer")
     time.sleep(2)
-    assert_honest(intake, lines)
+    assert_lines_honest(intake, lines)
 
 
 def test_a_client_that_waits_for_100_continue_gets_it(connection):
@@ -354,7 +312,7 @@ def test_sigterm_finishes_a_batch_under_way(intake):
         assert {line["status"] for line in lines[:90]} == {202} and {line["status"] for line in lines[110:]} == {503}
         assert connection.is_closed()
     assert intake.children["producer"].wait(20) == 0
-    assert_honest(intake, lines)
+    assert_lines_honest(intake, lines)
 
 
 def test_a_body_that_ends_after_the_drain_ran_out_is_refused_or_unanswered(intake):

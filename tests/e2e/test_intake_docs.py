@@ -14,7 +14,7 @@ VARIES = [(r"\b1-\d+-\d+\b", "POSITION"), (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3
 
 @pytest.fixture(scope="module")
 def intake(servers):
-    stack = servers.new_ledger("intake_docs", workers=())
+    stack = servers.new_ledger("intake_docs", accounts=["alice"])
     stack.start("producer")
     yield stack
 
@@ -33,7 +33,9 @@ def parts(text):
 
 
 def documents(body):
-    """A document, or the documents of NDJSON."""
+    """A document, or the documents of NDJSON or of a stream of events."""
+    if body.startswith("retry: "):
+        return [{"event": event, **json.loads(data)} for event, data in re.findall(r"^event: (.*)\nid: .*\ndata: (.*)$", body, re.MULTILINE)]
     try:
         return [json.loads(body)]
     except json.JSONDecodeError:

@@ -5,8 +5,8 @@ import signal
 import time
 
 import pytest
-from confluent_kafka import TopicPartition
 
+from intake_calls import order, record_at, run_producer
 from raw_http import Connection, message
 from stack import wait_until
 
@@ -15,10 +15,6 @@ from stack import wait_until
 def intake(servers):
     stack = servers.new_ledger("intake_keys", workers=())
     yield stack
-
-
-def order(order_id, **members):
-    return {"order_id": order_id, "account_id": "alice", "amount_minor": 1250, "currency": "EUR", **members}
 
 
 def key_line(name, tenant, scopes, key, rest=""):
@@ -50,14 +46,7 @@ def hang_up_and_wait(stack, words):
 
 
 def tenant_at(stack, position):
-    _, partition, offset = map(int, position.split("-"))
-    consumer = stack.consumer()
-    try:
-        consumer.assign([TopicPartition(stack.requests, partition, offset)])
-        record = wait_until(lambda: consumer.poll(0.5), 20, "the record")
-        return dict(record.headers())["tenant"].decode()
-    finally:
-        consumer.close()
+    return dict(record_at(stack, position).headers())["tenant"].decode()
 
 
 def test_without_keys_it_says_so_at_start(intake):
@@ -126,7 +115,6 @@ def test_a_quota_is_429_with_its_headers_and_fills_again(intake, tmp_path):
 
 
 def test_keys_that_are_wrong_end_the_start_with_78(intake, tmp_path):
-    from test_intake_answers import run_producer
     keys = tmp_path / "keys"
     keys.write_text("shop acme pay 1234\n")
     done = run_producer(intake, "--check-config", f"--producer.api_keys={keys}")

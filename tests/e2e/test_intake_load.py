@@ -12,7 +12,7 @@ import pytest
 
 from raw_http import Connection
 from conftest import own_stack
-from stack import REQUESTS, ROOT, wait_until
+from stack import REQUESTS, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,7 @@ def intake(request):
 
 def storm(stack, *arguments, timeout_s=120):
     """Starts paybuf-storm, the closed-loop client; its JSON comes from `result`."""
-    binary = Path(stack.environment.get("PAYBUF_BIN_DIR", ROOT / "build/release/bin")) / "paybuf-storm"
-    return subprocess.Popen([str(binary), "--plain", "--quiet", "--url", stack.env["PAYBUF_HTTP_URL"], *map(str, arguments)],
+    return subprocess.Popen([stack.binary("paybuf-storm"), "--plain", "--quiet", "--url", stack.env["PAYBUF_HTTP_URL"], *map(str, arguments)],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
 
 

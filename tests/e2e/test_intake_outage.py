@@ -11,16 +11,15 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from conftest import own_stack
+from intake_calls import assert_honest, order
 from kafka_proxy import NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND, NOT_LEADER, KafkaProxy
 from raw_http import Connection
-from stack import REQUESTS, ROOT, wait_until
+from stack import wait_until
 
 
 @pytest.fixture(scope="module", params=[1], ids=["one-partition"])
@@ -35,12 +34,11 @@ class Intake:
     """The program itself, outside of ./dev, which would wait for its readiness."""
 
     def __init__(self, stack, **settings):
-        binary = Path(stack.environment.get("PAYBUF_BIN_DIR", ROOT / "build/release/bin")) / "paybuf-producer"
         self.url, self.admin = stack.env["PAYBUF_HTTP_URL"], stack.env["PAYBUF_ADMIN_URL"]
         environment = {**stack.environment, "PAYBUF_PRODUCER_REQUEST_TIMEOUT_MS": "3000", "PAYBUF_PRODUCER_STALL_MS": "1000", **settings}
         self.log_path = stack.run_dir / "log" / "producer.log"
         with self.log_path.open("a") as log:
-            self.process = subprocess.Popen([str(binary), "--config", str(stack.run_dir / "paybuf.conf")], env=environment, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([stack.binary("paybuf-producer"), "--config", str(stack.run_dir / "paybuf.conf")], env=environment, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         wait_until(lambda: self.get("/livez")[0] == 200, 10, "the intake listens")
 
@@ -76,10 +74,6 @@ class Intake:
     def post(self, order_id, timeout_s=15):
         with Connection(self.url, timeout_s) as connection:
             return judge(connection.post(order(order_id)))
-
-
-def order(order_id):
-    return {"order_id": order_id, "account_id": "alice", "amount_minor": 1, "currency": "EUR"}
 
 
 def judge(answer):
@@ -132,36 +126,6 @@ class Clients:
             thread.join(30)
             assert not thread.is_alive()
         return Counter(status for status, _ in self.answers.values())
-
-
-def read_log(stack):
-    """{order_id: ["1-p-o", ...]} of the whole request log."""
-    consumer, found = stack.consumer(), {}
-    try:
-        for partition in range(stack.partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(REQUESTS, partition), timeout=20)
-            consumer.assign([TopicPartition(REQUESTS, partition, low)])
-            at, deadline = low, time.monotonic() + 60
-            while at < high:
-                assert time.monotonic() < deadline, "the log can't be read"
-                for record in consumer.consume(10_000, timeout=1):
-                    assert record.error() is None
-                    found.setdefault(record.key().decode(), []).append(f"1-{partition}-{record.offset()}")
-                    at = record.offset() + 1
-    finally:
-        consumer.close()
-    return found
-
-
-def assert_honest(stack, answers):
-    log = read_log(stack)
-    for order_id, (status, said) in answers.items():
-        places = log.get(order_id, [])
-        assert len(places) <= 1, f"one call, appended {len(places)} times: {order_id} {places}"
-        if status == 202:
-            assert places == [said], f"202 {said} for {order_id}, but it lies at {places}"
-        elif status == 503:
-            assert not places, f"503 not_accepted for {order_id}, but it lies at {places}"
 
 
 def test_it_starts_without_a_broker_says_so_and_recovers_without_a_restart(servers):

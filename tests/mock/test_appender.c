@@ -46,13 +46,18 @@ static void on_done(void *owner, const struct pay_call *call, const struct pay_p
     client->call = NULL;
     client->fate = position != NULL ? KNOWN : UNKNOWN;
     if (position == NULL) return;
-    assert_int_equal(position->generation, 7);
+    assert_int_equal(position->generation, 7 + position->partition);
     client->partition = position->partition;
     client->offset = position->offset;
 }
 
 static void lead(int32_t partition, int32_t broker) {
     rd_kafka_mock_partition_set_leader(mock.cluster, TOPIC, partition, broker);
+}
+
+static int64_t generation_of(void *argument, int32_t partition) {
+    (void)argument;
+    return 7 + partition;
 }
 
 static int open_all(void **state) {
@@ -65,12 +70,15 @@ static int open_all(void **state) {
     config.producer_request_timeout_ms = 1000;
     config.producer_stall_ms = 300;
     config.producer_linger_ms = 0;
-    config.producer_log_generation = 7;
     config.producer_inflight_records_max = 10;
     memset(calls, 0, sizeof calls);
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    const struct pay_appender_options options = {
-        .config = &config, .kafka = options_for("test-appender"), .epoll = epoll, .report_tag = 1, .probe_tag = 2};
+    const struct pay_appender_options options = {.config = &config,
+                                                 .kafka = options_for("test-appender"),
+                                                 .epoll = epoll,
+                                                 .report_tag = 1,
+                                                 .probe_tag = 2,
+                                                 .generation = generation_of};
     appender = pay_appender_open(&options, message, sizeof message);
     if (appender == NULL) fail_msg("%s", message);
     return 0;

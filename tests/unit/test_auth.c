@@ -1,46 +1,35 @@
 /* test_auth.c - the file of API keys, the comparison, and the token buckets. */
 #include "producer/auth.h"
-#include "unit.h"
-
-#include <stdlib.h>
+#include "temp_file.h"
 
 /* SHA-256 of the texts key-1 and key-2. */
 #define ONE "be2974546978e3739e6d6da85c4be9f334ce32df2b9fd4b6ff1b55c0d57e9d44"
 #define TWO "7c36b0a9dedde119c75165957c6c9c187e65df1ee5db87c4c58ad503ad88cbe3"
 #define SECOND_US 1000000
 
-static char path[64], message[512];
+static struct temp_file file;
+static char message[512];
 static struct pay_auth *auth;
 static struct pay_caller caller;
 
 static int begin(void **state) {
     (void)state;
-    strcpy(path, "/tmp/paybuf-test-auth-XXXXXX");
-    int fd = mkstemp(path);
-    close(fd);
     auth = NULL;
     message[0] = '\0';
     memset(&caller, 0, sizeof caller);
-    return fd < 0;
+    return 0;
 }
 
 static int end(void **state) {
     (void)state;
     pay_auth_close(auth);
-    unlink(path);
+    temp_file_remove(&file);
     return 0;
 }
 
-static void write_keys(const char *text) {
-    FILE *out = fopen(path, "w");
-    assert_non_null(out);
-    fputs(text, out);
-    fclose(out);
-}
-
 static bool open_keys(const char *text) {
-    write_keys(text);
-    auth = pay_auth_open(path, message, sizeof message);
+    temp_file_write(&file, text);
+    auth = pay_auth_open(file.path, message, sizeof message);
     return auth != NULL;
 }
 
@@ -85,17 +74,17 @@ static void a_file_that_is_wrong_says_where_and_why(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_false(open_keys(cases[i][0]));
         if (strstr(message, cases[i][1]) == NULL) fail_msg("case %zu: %s", i, message);
-        assert_non_null(strstr(message, path));
+        assert_non_null(strstr(message, file.path));
     }
-    unlink(path);
-    assert_null(pay_auth_open(path, message, sizeof message));
+    unlink(file.path);
+    assert_null(pay_auth_open(file.path, message, sizeof message));
     assert_non_null(strstr(message, "No such file"));
 }
 
 static void a_reload_takes_away_and_adds(void **state) {
     (void)state;
     assert_true(open_keys("a b pay " ONE "\n"));
-    write_keys("a b pay " TWO "\n");
+    temp_file_write(&file, "a b pay " TWO "\n");
     assert_true(pay_auth_reload(auth, message, sizeof message));
     assert_false(pay_auth_find(auth, "Bearer key-1", &caller));
     assert_true(pay_auth_find(auth, "Bearer key-2", &caller));
@@ -104,7 +93,7 @@ static void a_reload_takes_away_and_adds(void **state) {
 static void a_reload_that_fails_changes_nothing(void **state) {
     (void)state;
     assert_true(open_keys("a b pay " ONE "\n"));
-    write_keys("a b pay " TWO "\nnonsense\n");
+    temp_file_write(&file, "a b pay " TWO "\nnonsense\n");
     assert_false(pay_auth_reload(auth, message, sizeof message));
     assert_true(pay_auth_find(auth, "Bearer key-1", &caller));
     assert_false(pay_auth_find(auth, "Bearer key-2", &caller));
@@ -174,7 +163,7 @@ static void a_reload_keeps_what_is_used_up_and_what_callers_hold(void **state) {
     assert_true(pay_auth_find(auth, "Bearer key-1", &caller));
     assert_true(pay_auth_find(auth, "Bearer key-2", &gone));
     assert_true(pay_quota_take(caller.quota, SECOND_US, NULL));
-    write_keys("a b pay " ONE " rate=1\n");
+    temp_file_write(&file, "a b pay " ONE " rate=1\n");
     assert_true(pay_auth_reload(auth, message, sizeof message));
     assert_false(pay_quota_take(caller.quota, SECOND_US, NULL));
     assert_true(pay_auth_find(auth, "Bearer key-1", &caller));

@@ -1,7 +1,7 @@
 /* test_order_token.c - issued order ids: their form, their order, and who may use them how long. */
 #include "core/request.h"
 #include "producer/order_token.h"
-#include "unit.h"
+#include "temp_file.h"
 
 #include <stdlib.h>
 
@@ -10,35 +10,26 @@
 #define DAY_US 86400000000LL
 #define NOW_US (1800000000LL * 1000000)
 
-static char path[64], message[512], id[PAY_ID_MAX + 1];
+static struct temp_file file;
+static char message[512], id[PAY_ID_MAX + 1];
 static struct pay_order_tokens *tokens;
 
 static int begin(void **state) {
     (void)state;
-    strcpy(path, "/tmp/paybuf-test-token-XXXXXX");
-    int fd = mkstemp(path);
-    close(fd);
     tokens = NULL;
-    return fd < 0;
+    return 0;
 }
 
 static int end(void **state) {
     (void)state;
     pay_order_tokens_close(tokens);
-    unlink(path);
+    temp_file_remove(&file);
     return 0;
 }
 
-static void write_secrets(const char *text) {
-    FILE *out = fopen(path, "w");
-    assert_non_null(out);
-    fputs(text, out);
-    fclose(out);
-}
-
 static void open_secrets(const char *text) {
-    write_secrets(text);
-    tokens = pay_order_tokens_open(path, 30, message, sizeof message);
+    temp_file_write(&file, text);
+    tokens = pay_order_tokens_open(file.path, 30, message, sizeof message);
     if (tokens == NULL) fail_msg("%s", message);
 }
 
@@ -129,10 +120,10 @@ static void a_new_secret_signs_and_the_old_one_is_still_good(void **state) {
     (void)state;
     open_secrets(FIRST);
     pay_order_id_make(tokens, "acme", NOW_US, id);
-    write_secrets(SECOND FIRST);
+    temp_file_write(&file, SECOND FIRST);
     assert_true(pay_order_tokens_reload(tokens, message, sizeof message));
     assert_int_equal(judge("acme", NOW_US), PAY_TOKEN_GOOD);
-    write_secrets(SECOND);
+    temp_file_write(&file, SECOND);
     assert_true(pay_order_tokens_reload(tokens, message, sizeof message));
     assert_int_equal(judge("acme", NOW_US), PAY_TOKEN_WRONG);
 }
@@ -144,13 +135,13 @@ static void a_file_that_is_wrong_says_why_and_changes_nothing(void **state) {
     open_secrets(FIRST);
     pay_order_id_make(tokens, "acme", NOW_US, id);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        write_secrets(files[i][0]);
+        temp_file_write(&file, files[i][0]);
         assert_false(pay_order_tokens_reload(tokens, message, sizeof message));
         assert_non_null(strstr(message, files[i][1]));
         assert_int_equal(judge("acme", NOW_US), PAY_TOKEN_GOOD);
     }
-    unlink(path);
-    assert_null(pay_order_tokens_open(path, 30, message, sizeof message));
+    unlink(file.path);
+    assert_null(pay_order_tokens_open(file.path, 30, message, sizeof message));
     assert_non_null(strstr(message, "No such file"));
 }
 

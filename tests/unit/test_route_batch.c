@@ -4,7 +4,6 @@
 #include "unit.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 #define REST "\"account_id\":\"alice\",\"amount_minor\":5,\"currency\":\"EUR\"}"
 #define LINE(id) "{\"order_id\":\"" id "\"," REST
@@ -27,7 +26,7 @@ static int end(void **state) {
     (void)state;
     for (size_t i = 0; i < line_count; i++) json_decref(lines[i]);
     if (request.has_source) fake_read(&request, 100);
-    pay_auth_close(service.auth);
+    fake_service_close(&service);
     return service.batches != 0;
 }
 
@@ -322,15 +321,7 @@ static void a_client_that_never_comes_to_send_costs_nothing(void **state) {
 
 static void every_line_counts_against_the_quota(void **state) {
     (void)state;
-    char path[] = "/tmp/paybuf-test-batch-XXXXXX", message[512];
-    static const char key[] =
-        "k acme pay be2974546978e3739e6d6da85c4be9f334ce32df2b9fd4b6ff1b55c0d57e9d44 rate=1 burst=2\n";
-    int fd = mkstemp(path);
-    assert_int_equal(write(fd, key, sizeof key - 1), sizeof key - 1);
-    close(fd);
-    service.auth = pay_auth_open(path, message, sizeof message);
-    unlink(path);
-    assert_non_null(service.auth);
+    fake_keys(&service, "k acme pay be2974546978e3739e6d6da85c4be9f334ce32df2b9fd4b6ff1b55c0d57e9d44 rate=1 burst=2\n");
     fake_request(&request, "POST", "/v1/payments:batch",
                  (const char *const[]){"Content-Type", "application/x-ndjson", "Authorization", "Bearer key-1", NULL});
     static const char body[] = LINE("a") "\n" LINE("b") "\n" LINE("c") "\n";
@@ -340,12 +331,6 @@ static void every_line_counts_against_the_quota(void **state) {
     assert_line(1, 2, 202, "accepted", "b", "1-0-1");
     assert_line(2, 3, 429, "quota_exceeded", "c", NULL);
     assert_string_equal(fake_log.records[1].tenant, "acme");
-}
-
-static int start(void **state) {
-    (void)state;
-    pay_codec_init();
-    return 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -372,5 +357,5 @@ int main(void) {
         TEST(a_client_that_never_comes_to_send_costs_nothing),
         TEST(every_line_counts_against_the_quota),
     };
-    return cmocka_run_group_tests(tests, start, NULL);
+    return cmocka_run_group_tests(tests, fake_start, NULL);
 }

@@ -1,9 +1,8 @@
 /* test_routes.c - which call goes where, what is judged before a body, and what one payment is answered. */
 #include "fake_intake.h"
-#include "unit.h"
+#include "temp_file.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 #define BODY "\"account_id\":\"alice\",\"amount_minor\":5,\"currency\":\"EUR\""
 #define ORDER "{\"order_id\":\"o-1\"," BODY "}"
@@ -13,39 +12,27 @@ static const char *const json[] = {"Content-Type", "application/json", NULL};
 static struct pay_service service;
 static struct pay_config config;
 static struct pay_http_request request;
-static char path[64];
+static struct temp_file file;
 
 static int begin(void **state) {
     (void)state;
     fake_service(&service, &config);
-    path[0] = '\0';
     return 0;
 }
 
 static int end(void **state) {
     (void)state;
-    pay_auth_close(service.auth);
-    pay_order_tokens_close(service.tokens);
-    if (path[0] != '\0') unlink(path);
+    fake_service_close(&service);
+    temp_file_remove(&file);
     return 0;
-}
-
-static void write_file(const char *text) {
-    strcpy(path, "/tmp/paybuf-test-routes-XXXXXX");
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
 }
 
 /* The keys are the texts key-pay, key-read and key-slow. */
 static void with_keys(void) {
-    char message[512];
-    write_file("pay  acme  pay   d51dbdffd7a3d160112865b910c98eb27e348dcedf21b753f1a8af5a977d8fda\n"
-               "read acme  read  f555b0f6f1ff4658f13e63fe9551c0bb7844b08659e191bb783e86f4a286235c\n"
-               "slow other admin fefb593790325272397f055fd948c75aa38201977e84a29d2badbea1aeecc23f rate=1 burst=2\n");
-    service.auth = pay_auth_open(path, message, sizeof message);
-    if (service.auth == NULL) fail_msg("%s", message);
+    fake_keys(&service,
+              "pay  acme  pay   d51dbdffd7a3d160112865b910c98eb27e348dcedf21b753f1a8af5a977d8fda\n"
+              "read acme  read  f555b0f6f1ff4658f13e63fe9551c0bb7844b08659e191bb783e86f4a286235c\n"
+              "slow other admin fefb593790325272397f055fd948c75aa38201977e84a29d2badbea1aeecc23f rate=1 burst=2\n");
 }
 
 static void call(const char *method, const char *where, const char *const *headers, const char *body) {
@@ -105,6 +92,9 @@ static void a_body_of_another_kind_is_415(void **state) {
     assert_problem(415, "unsupported_media_type");
     call("POST", "/v1/payments",
          (const char *const[]){"Content-Type", "application/json", "Content-Encoding", "gzip", NULL}, ORDER);
+    assert_problem(415, "unsupported_media_type");
+    post((const char *const[]){"Content-Type", "application/json", "Content-Encoding", "identity", "Content-Encoding",
+                               "gzip", NULL});
     assert_problem(415, "unsupported_media_type");
 }
 
@@ -250,6 +240,17 @@ static void with_keys_a_call_needs_one(void **state) {
     assert_int_equal(fake_log.count, 0);
 }
 
+static void the_description_is_everybodys(void **state) {
+    (void)state;
+    with_keys();
+    call("GET", "/openapi.json", NULL, "");
+    assert_int_equal(request.status, 200);
+    assert_string_equal(fake_answer_header(&request, "Content-Type"), "application/json");
+    json_t *document = json_loads(request.answer, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(json_object_get(json_object_get(document, "paths"), "/v1/payments"));
+    json_decref(document);
+}
+
 static void the_key_names_the_tenant(void **state) {
     (void)state;
     with_keys();
@@ -333,8 +334,8 @@ static void a_count_that_is_none_is_refused(void **state) {
 static void where_tokens_are_required_only_issued_ids_are_taken(void **state) {
     (void)state;
     char message[512], body[256];
-    write_file("0123456789abcdef0123456789abcdef\n");
-    service.tokens = pay_order_tokens_open(path, 30, message, sizeof message);
+    temp_file_write(&file, "0123456789abcdef0123456789abcdef\n");
+    service.tokens = pay_order_tokens_open(file.path, 30, message, sizeof message);
     assert_non_null(service.tokens);
     config.token_required = true;
     post(json);
@@ -349,12 +350,6 @@ static void where_tokens_are_required_only_issued_ids_are_taken(void **state) {
     body[14] ^= 1; /* a digit of the id */
     call("POST", "/v1/payments", json, body);
     assert_problem(403, "token_invalid");
-}
-
-static int start(void **state) {
-    (void)state;
-    pay_codec_init();
-    return 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -376,6 +371,7 @@ int main(void) {
         TEST(a_traceparent_is_passed_on_and_returned),
         TEST(a_traceparent_is_made_where_none_or_a_wrong_one_came),
         TEST(with_keys_a_call_needs_one),
+        TEST(the_description_is_everybodys),
         TEST(the_key_names_the_tenant),
         TEST(a_key_without_the_scope_is_403_and_says_which),
         TEST(a_used_up_quota_is_429_with_when_to_come_again),
@@ -383,5 +379,5 @@ int main(void) {
         TEST(a_count_that_is_none_is_refused),
         TEST(where_tokens_are_required_only_issued_ids_are_taken),
     };
-    return cmocka_run_group_tests(tests, start, NULL);
+    return cmocka_run_group_tests(tests, fake_start, NULL);
 }
