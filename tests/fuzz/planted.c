@@ -25,6 +25,22 @@ bool __wrap_pay_decimal_parse(const char *text, size_t length, int64_t *ret_numb
     return __real_pay_decimal_parse(text, length, ret_number);
 }
 
+#elif defined PLANT_query
+
+#include "producer/http_head.h"
+
+#include <stdio.h>
+
+const char *__real_pay_http_path_decode(const char *raw, char *ret_path, size_t size);
+const char *__wrap_pay_http_path_decode(const char *raw, char *ret_path, size_t size);
+
+/* A broken escape stands for itself, as browsers have it. */
+const char *__wrap_pay_http_path_decode(const char *raw, char *ret_path, size_t size) {
+    const char *wrong = __real_pay_http_path_decode(raw, ret_path, size);
+    if (wrong == NULL || (size_t)snprintf(ret_path, size, "%s", raw) >= size) return wrong;
+    return NULL;
+}
+
 #elif defined PLANT_http
 
 #include "producer/http_head.h"
@@ -127,6 +143,21 @@ bool __wrap_pay_id_valid(const char *text, size_t length);
 bool __wrap_pay_id_valid(const char *text, size_t length) {
     (void)text;
     return length >= 1 && length <= PAY_ID_MAX;
+}
+
+#elif defined PLANT_dump
+
+#include "tools/dump_format.h"
+
+bool __real_dump_decode_row(const uint8_t *bytes, size_t length, struct audit_row *ret_row);
+bool __wrap_dump_decode_row(const uint8_t *bytes, size_t length, struct audit_row *ret_row);
+
+/* An empty text comes back as null. */
+bool __wrap_dump_decode_row(const uint8_t *bytes, size_t length, struct audit_row *ret_row) {
+    if (!__real_dump_decode_row(bytes, length, ret_row)) return false;
+    for (size_t i = 0; i < ret_row->count; i++)
+        if (ret_row->columns[i] != NULL && ret_row->columns[i][0] == '\0') ret_row->columns[i] = NULL;
+    return true;
 }
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * target_http.c - one HTTP call through everything of the intake that isn't libmicrohttpd or librdkafka: the head's rules, paths,
- * routes, bodies whole and in pieces, answers. http.h and appender.h are played by this file, in the order that http_microhttpd.c keeps.
+ * routes, bodies whole and in pieces, answers. http.h is played by fake_http.h, appender.h by this file, in the order that
+ * http_microhttpd.c keeps.
  *
  * Input: one byte (what becomes of each append), one (how large the pieces are, whether the client stays, in which order reports
  * come), then a message as HTTP writes it, lines ended by \n alone.
@@ -8,6 +9,7 @@
  * that would split it; a payment is appended exactly when its body, or its line of a batch, is one (request_opinion.h), with what
  * it says, and the worker takes it; each is answered with what became of it.
  */
+#include "fake_http.h"
 #include "fuzz.h"
 #include "producer/http_head.h"
 #include "producer/payment.h"
@@ -19,7 +21,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define HEADERS_MAX 64
 #define RECORDS_MAX 64
 #define BATCH_LINES_MAX 8
 #define BATCH_BYTES_MAX 20000
@@ -32,15 +33,14 @@ struct field {
     size_t name_length, value_length;
 };
 
-struct pay_http_request {
+/* A call as it was sent, and what the routes see of it. */
+struct message {
     char *method, *target, *version, *body;
+    size_t body_length;
     char path[PAY_HTTP_PATH_MAX];
-    _Alignas(max_align_t) char room[PAY_HTTP_ROOM];
-    struct field fields[HEADERS_MAX];
-    size_t field_count, body_length, body_max;
-    bool streams, gone;
-    int answers;
-    unsigned int status;
+    struct field fields[FAKE_HEADERS_MAX];
+    size_t field_count;
+    struct pay_http_request request;
 };
 
 struct record {
@@ -56,68 +56,41 @@ struct pay_appender {
     size_t count;
 };
 
-static struct pay_http_request *current;
-
-/* ---- http.h, as the routes see it ---- */
-
-const char *pay_http_method(const struct pay_http_request *request) { return request->method; }
-const char *pay_http_path(const struct pay_http_request *request) { return request->path; }
-void *pay_http_room(struct pay_http_request *request) { return request->room; }
-void pay_http_body_max(struct pay_http_request *request, size_t body_max) { request->body_max = body_max; }
-
-void pay_http_stream(struct pay_http_request *request, size_t body_max) {
-    request->streams = true;
-    request->body_max = body_max;
-}
-
-const char *pay_http_header(const struct pay_http_request *request, const char *name) {
-    for (size_t i = 0; i < request->field_count; i++)
-        if (strcasecmp(request->fields[i].name, name) == 0) return request->fields[i].value;
-    return NULL;
-}
-
-uint32_t pay_http_header_count(const struct pay_http_request *request, const char *name) {
-    uint32_t count = 0;
-    for (size_t i = 0; i < request->field_count; i++) count += strcasecmp(request->fields[i].name, name) == 0;
-    return count;
-}
-
-const char *pay_http_body(const struct pay_http_request *request, size_t *ret_length) {
-    *ret_length = request->body_length;
-    return request->body;
-}
+static const struct pay_http_request *current;
 
 /* ---- answers ---- */
 
-static const char *answer_header(const struct pay_http_answer *answer, const char *name) {
-    const char *value = NULL;
-    for (size_t i = 0; i < answer->header_count; i++) {
-        if (strcmp(answer->headers[i].name, name) != 0) continue;
-        FUZZ_CHECK(value == NULL);
-        value = answer->headers[i].value;
+static void check_headers(const struct pay_http_request *request) {
+    for (size_t i = 0; i < request->answer_header_count; i++) {
+        for (const char *at = request->answer_headers[i].value; *at != '\0'; at++) FUZZ_CHECK(*at >= ' ' && *at <= '~');
+        for (size_t j = 0; j < i; j++)
+            FUZZ_CHECK(strcasecmp(request->answer_headers[i].name, request->answer_headers[j].name) != 0);
     }
-    return value;
+    FUZZ_CHECK(fake_answer_header(request, "X-Request-Id") != NULL);
+    FUZZ_CHECK(fake_answer_header(request, "Content-Type") != NULL);
+    FUZZ_CHECK(pay_traceparent_valid(fake_answer_header(request, "traceparent")));
 }
 
-static void check_problem(const struct pay_http_answer *answer, const struct json_opinion *body) {
+static void check_problem(const struct pay_http_request *request, const struct json_opinion *body) {
     int64_t status;
     static const char *const texts[] = {"type", "title", "detail", "code"};
     for (size_t i = 0; i < 4; i++) {
         const struct json_member *text = json_opinion_member(body, texts[i]);
         FUZZ_CHECK(text != NULL && text->kind == KIND_STRING && text->string.length > 0);
     }
-    FUZZ_CHECK(json_member_integer(json_opinion_member(body, "status"), &status) && status == answer->status);
-    FUZZ_CHECK(json_member_is(json_opinion_member(body, "request_id"), answer_header(answer, "X-Request-Id")));
+    FUZZ_CHECK(json_member_integer(json_opinion_member(body, "status"), &status) && status == request->status);
+    FUZZ_CHECK(json_member_is(json_opinion_member(body, "request_id"), fake_answer_header(request, "X-Request-Id")));
     const struct json_member *retryable = json_opinion_member(body, "retryable");
-    FUZZ_CHECK(retryable != NULL && retryable->kind == KIND_BOOLEAN && retryable->truth == (answer->status >= 500));
-    FUZZ_CHECK((answer->status == 405) == (answer_header(answer, "Allow") != NULL));
-    FUZZ_CHECK((answer->status == 503) == (answer_header(answer, "Retry-After") != NULL));
-    FUZZ_CHECK(strcmp(answer_header(answer, "Content-Type"), "application/problem+json") == 0);
+    FUZZ_CHECK(retryable != NULL && retryable->kind == KIND_BOOLEAN &&
+               retryable->truth == (request->status == 503 || request->status == 504));
+    FUZZ_CHECK((request->status == 405) == (fake_answer_header(request, "Allow") != NULL));
+    FUZZ_CHECK((request->status == 503) == (fake_answer_header(request, "Retry-After") != NULL));
+    FUZZ_CHECK(strcmp(fake_answer_header(request, "Content-Type"), "application/problem+json") == 0);
 }
 
 /* The records of a batch, in order, between its lines that weren't appended. */
-static void check_batch_line(const struct json_opinion *line, size_t *next_record) {
-    const struct pay_appender *appender = ((struct pay_exchange *)(void *)current->room)->service->appender;
+static void check_batch_line(const struct json_opinion *line, const struct pay_appender *appender,
+                             size_t *next_record) {
     int64_t status, number;
     const struct json_member *order_id = json_opinion_member(line, "order_id"),
                              *position = json_opinion_member(line, "position");
@@ -132,52 +105,40 @@ static void check_batch_line(const struct json_opinion *line, size_t *next_recor
     FUZZ_CHECK(status == (record->fate == UNKNOWN ? 504 : record->fate == REFUSED ? 503 : 202));
 }
 
-static void check_stream(const struct pay_http_source *source) {
-    char *text = malloc(1 << 16), piece[97];
-    size_t length = 0, made, next_record = 0;
-    if (text == NULL) abort();
-    while ((made = source->produce(source->argument, piece, 1 + length % sizeof piece)) > 0) {
-        FUZZ_CHECK(made <= 1 + length % sizeof piece && length + made <= 1 << 16);
-        memcpy(text + length, piece, made);
-        length += made;
-    }
-    struct fuzz_input in = {(const uint8_t *)text, length};
+static void check_batch(struct pay_http_request *request, const struct pay_appender *appender) {
+    size_t next_record = 0;
     int lines = 0;
+    struct fuzz_input in = {(const uint8_t *)request->answer, request->answer_length};
     for (int64_t before = 0, number; in.left > 0; before = number, lines++) {
         size_t line_length;
         struct json_opinion line;
         const char *start = fuzz_line(&in, &line_length);
         json_opinion_make(start, line_length, &line);
-        check_batch_line(&line, &next_record);
+        check_batch_line(&line, appender, &next_record);
         FUZZ_CHECK(json_member_integer(json_opinion_member(&line, "line"), &number) && number > before);
         json_opinion_free(&line);
     }
     FUZZ_CHECK(lines >= 1 && lines <= BATCH_LINES_MAX + 1);
-    source->release(source->argument);
-    free(text);
 }
 
-void pay_http_answer(struct pay_http_request *request, const struct pay_http_answer *answer) {
-    static const unsigned int statuses[] = {200, 202, 400, 404, 405, 413, 415, 503, 504};
+static void check_answer(struct pay_http_request *request, const struct pay_appender *appender, size_t read_size) {
+    static const unsigned int statuses[] = {200, 202, 400, 404, 405, 413, 415, 501, 503, 504};
     struct json_opinion body;
     bool known = false;
-    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) known = known || statuses[i] == answer->status;
-    FUZZ_CHECK(known && request == current && !request->gone && ++request->answers == 1);
-    request->status = answer->status;
-    for (size_t i = 0; i < answer->header_count; i++)
-        for (const char *at = answer->headers[i].value; *at != '\0'; at++) FUZZ_CHECK(*at >= ' ' && *at <= '~');
-    FUZZ_CHECK(answer_header(answer, "X-Request-Id") != NULL && answer_header(answer, "Content-Type") != NULL);
-    FUZZ_CHECK(pay_traceparent_valid(answer_header(answer, "traceparent")));
-    if (answer->source != NULL) {
-        FUZZ_CHECK(answer->status == 200);
-        check_stream(answer->source);
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) known = known || statuses[i] == request->status;
+    FUZZ_CHECK(known);
+    check_headers(request);
+    if (request->has_source) {
+        FUZZ_CHECK(request->status == 200);
+        fake_read(request, read_size);
+        check_batch(request, appender);
         return;
     }
-    json_opinion_make(answer->body, answer->body_length, &body);
+    json_opinion_make(request->answer, request->answer_length, &body);
     FUZZ_CHECK(json_opinion_object(&body, 32));
-    if (answer->status >= 400) check_problem(answer, &body);
-    if (answer->status == 202)
-        FUZZ_CHECK(answer_header(answer, "Location") != NULL &&
+    if (request->status >= 400) check_problem(request, &body);
+    if (request->status == 202)
+        FUZZ_CHECK(fake_answer_header(request, "Location") != NULL &&
                    json_member_is_id(json_opinion_member(&body, "order_id")));
     json_opinion_free(&body);
 }
@@ -211,7 +172,7 @@ static void check_append(const struct pay_append *record, const struct pay_http_
 
 bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record, struct pay_call **ret_call,
                          const char **ret_reason) {
-    FUZZ_CHECK(appender->count < RECORDS_MAX && (appender->count == 0 || current->streams) && current->answers == 0);
+    FUZZ_CHECK(appender->count < RECORDS_MAX && (appender->count == 0 || current->streams) && !current->answered);
     check_append(record, current);
     struct record *kept = &appender->records[appender->count];
     *kept = (struct record){.fate = (enum fate)(appender->fates >> 2 * (appender->count % 4) & 3)};
@@ -254,51 +215,75 @@ static bool only(const char *text, size_t length, const char *allowed) {
 }
 
 #define DIGITS "0123456789"
-#define TOKEN "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" DIGITS "!#$%&'*+-.^_`|~"
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define TOKEN LETTERS DIGITS "!#$%&'*+-.^_`|~"
 
 static bool named(const struct field *field, const char *name) {
     return field->name_length == strlen(name) && strncasecmp(field->name, name, field->name_length) == 0;
 }
 
-static const struct field *find(const struct pay_http_request *request, const char *name, uint32_t *ret_count) {
+static const struct field *find(const struct message *message, const char *name, uint32_t *ret_count) {
     const struct field *found = NULL;
     *ret_count = 0;
-    for (size_t i = 0; i < request->field_count; i++) {
-        if (!named(&request->fields[i], name)) continue;
-        if (found == NULL) found = &request->fields[i];
+    for (size_t i = 0; i < message->field_count; i++) {
+        if (!named(&message->fields[i], name)) continue;
+        if (found == NULL) found = &message->fields[i];
         ++*ret_count;
     }
     return found;
 }
 
-static bool head_is_fine(const struct pay_http_request *request, bool http_1_1) {
-    static const char *const once[] = {"Host", "Content-Length", "Transfer-Encoding", "Content-Type", "Authorization"};
-    uint32_t count[5];
-    const struct field *field[5];
-    for (int i = 0; i < 5; i++) {
-        field[i] = find(request, once[i], &count[i]);
-        if (count[i] > 1) return false;
+static bool host_is_fine(const char *text, size_t length) {
+    size_t at = 0;
+    if (length > 0 && text[0] == '[') {
+        const char *end = memchr(text, ']', length);
+        if (end == NULL || end == text + 1 || !only(text + 1, (size_t)(end - text - 1), "0123456789abcdefABCDEF:."))
+            return false;
+        at = (size_t)(end - text) + 1;
+    } else {
+        const char *colon = memchr(text, ':', length);
+        at = colon != NULL ? (size_t)(colon - text) : length;
+        if (at == 0 || !only(text, at, LETTERS DIGITS ".-_~")) return false;
     }
-    for (size_t i = 0; i < request->field_count; i++) {
-        const struct field *any = &request->fields[i];
+    return at == length || (text[at] == ':' && length - at <= 6 && only(text + at + 1, length - at - 1, DIGITS));
+}
+
+static bool lines_are_fine(const struct message *message) {
+    for (size_t i = 0; i < message->field_count; i++) {
+        const struct field *any = &message->fields[i];
         if (any->name_length == 0 || !only(any->name, any->name_length, TOKEN)) return false;
         for (size_t j = 0; j < any->value_length; j++) {
             unsigned char c = (unsigned char)any->value[j];
             if (c == 0x7f || (c < 0x20 && c != '\t')) return false;
         }
+        if (named(any, "Expect") && (any->value_length != 12 || strncasecmp(any->value, "100-continue", 12) != 0))
+            return false;
+    }
+    return true;
+}
+
+static bool head_is_fine(const struct message *message, bool http_1_1) {
+    static const char *const once[] = {"Host", "Content-Length", "Transfer-Encoding", "Content-Type", "Authorization"};
+    uint32_t count[5];
+    const struct field *field[5];
+    for (int i = 0; i < 5; i++) {
+        field[i] = find(message, once[i], &count[i]);
+        if (count[i] > 1) return false;
     }
     const struct field *host = field[0], *length = field[1], *coding = field[2];
-    if (http_1_1 && host == NULL) return false;
-    if (host != NULL && strcspn(host->value, " \t,/@") != host->value_length) return false;
+    if (!http_1_1 && strcmp(message->version, "HTTP/1.0") != 0) return false;
+    if (message->method[0] == '\0' || !only(message->method, strlen(message->method), TOKEN)) return false;
+    if (!lines_are_fine(message) || (http_1_1 && host == NULL)) return false;
+    if (host != NULL && !host_is_fine(host->value, host->value_length)) return false;
     if (length != NULL && (length->value_length == 0 || !only(length->value, length->value_length, DIGITS)))
         return false;
     if (coding != NULL && (length != NULL || !http_1_1)) return false;
     return coding == NULL || (coding->value_length == 7 && strncasecmp(coding->value, "chunked", 7) == 0);
 }
 
-static void check_length(const struct pay_http_request *request, uint64_t length) {
+static void check_length(const struct message *message, uint64_t length) {
     uint32_t count;
-    const struct field *said = find(request, "Content-Length", &count);
+    const struct field *said = find(message, "Content-Length", &count);
     unsigned __int128 number = 0;
     for (size_t i = 0; said != NULL && i < said->value_length && number <= UINT64_MAX; i++)
         number = number * 10 + (unsigned int)(said->value[i] - '0');
@@ -307,11 +292,11 @@ static void check_length(const struct pay_http_request *request, uint64_t length
 
 /* ---- one call ---- */
 
-static void free_fields(struct pay_http_request *request) {
-    while (request->field_count > 0) {
-        request->field_count--;
-        free(request->fields[request->field_count].name);
-        free(request->fields[request->field_count].value);
+static void free_fields(struct message *message) {
+    while (message->field_count > 0) {
+        message->field_count--;
+        free(message->fields[message->field_count].name);
+        free(message->fields[message->field_count].value);
     }
 }
 
@@ -323,17 +308,17 @@ static char *word(const char **at, const char *end) {
     return text;
 }
 
-static void read_message(struct fuzz_input *in, struct pay_http_request *request) {
+static void read_message(struct fuzz_input *in, struct message *message) {
     size_t length;
     const char *line = fuzz_line(in, &length), *end = line + length;
-    request->method = word(&line, end);
-    request->target = word(&line, end);
-    request->version = word(&line, end);
-    while (in->left > 0 && request->field_count < HEADERS_MAX) {
+    message->method = word(&line, end);
+    message->target = word(&line, end);
+    message->version = word(&line, end);
+    while (in->left > 0 && message->field_count < FAKE_HEADERS_MAX) {
         line = fuzz_line(in, &length);
         if (length == 0) break;
         const char *colon = memchr(line, ':', length), *value = colon != NULL ? colon + 1 : line + length;
-        struct field *field = &request->fields[request->field_count++];
+        struct field *field = &message->fields[message->field_count++];
         end = line + length;
         while (value < end && (*value == ' ' || *value == '\t')) value++;
         field->name_length = colon != NULL ? (size_t)(colon - line) : length;
@@ -347,55 +332,76 @@ static void read_message(struct fuzz_input *in, struct pay_http_request *request
             field->value = fuzz_copy(value, field->value_length);
         }
     }
-    request->body_length = in->left;
-    request->body = fuzz_copy(in->next, in->left);
+    message->body_length = in->left;
+    message->body = fuzz_copy(in->next, in->left);
 }
 
 /* As on_head of http_microhttpd.c does it. */
-static void judge_head(struct pay_service *service, struct pay_http_request *request) {
-    struct pay_http_head head = {.http_1_1 = strcmp(request->version, "HTTP/1.1") == 0};
-    for (size_t i = 0; i < request->field_count; i++) {
-        const struct field *field = &request->fields[i];
+static const char *read_head(struct message *message, uint64_t *ret_length) {
+    struct pay_http_head head;
+    struct pay_http_request *request = &message->request;
+    const char *path;
+    const char *wrong = pay_http_target_judge(message->target);
+    *ret_length = 0;
+    if (wrong != NULL) return wrong;
+    pay_http_head_begin(&head, message->method, message->version);
+    for (size_t i = 0; i < message->field_count; i++) {
+        const struct field *field = &message->fields[i];
         pay_http_head_take(&head, field->name, field->name_length, field->value, field->value_length);
     }
-    const char *wrong = pay_http_head_judge(&head);
-    FUZZ_CHECK((wrong == NULL) == head_is_fine(request, head.http_1_1));
-    if (wrong != NULL) {
-        free_fields(request); /* some are no C strings, which is all that routes can look at */
-    } else {
-        check_length(request, head.length);
-        request->target[strcspn(request->target, "?")] = '\0';
-        wrong = pay_http_path_decode(request->target, request->path, sizeof request->path);
+    wrong = pay_http_head_judge(&head);
+    FUZZ_CHECK((wrong == NULL) == head_is_fine(message, head.http_1_1));
+    *ret_length = head.length;
+    if (wrong != NULL) return wrong; /* some fields are no C strings, which is all that routes can look at */
+    check_length(message, head.length);
+    for (size_t i = 0; i < message->field_count; i++)
+        request->headers[request->header_count++] =
+            (struct pay_http_header){message->fields[i].name, message->fields[i].value};
+    char *query = strchr(message->target, '?');
+    if (query != NULL) {
+        *query = '\0';
+        request->query = query + 1;
     }
+    wrong = pay_http_target_path(message->target, pay_http_header(request, "Host"), &path);
+    if (wrong == NULL) wrong = pay_http_path_decode(path, message->path, sizeof message->path);
+    return wrong;
+}
+
+static void judge_head(struct pay_service *service, struct message *message) {
+    struct pay_http_request *request = &message->request;
+    uint64_t length;
+    const char *wrong = read_head(message, &length);
     if (wrong != NULL)
         pay_routes_fault(service, request, PAY_HTTP_BAD_HEAD, wrong);
     else
         pay_routes_head(service, request);
-    if (request->answers == 0 && head.length > request->body_max)
+    if (!request->answered && length > request->body_max)
         pay_routes_fault(service, request, PAY_HTTP_BODY_TOO_LARGE, NULL);
 }
 
 enum { CLIENT_HANGS_UP = 16, CLIENT_LEAVES = 32, BACKWARDS = 64 };
 
 /* As on_body does it. False: the client hung up in the middle. */
-static bool read_body(struct pay_service *service, struct pay_http_request *request, uint8_t how) {
+static bool read_body(struct pay_service *service, struct message *message, uint8_t how) {
     static const size_t sizes[16] = {SIZE_MAX, 1, 2, 3, 7, 16, 50, 100, 107, 108, 109, 500, 1000, 4096, 8192, 9000};
-    bool enough = false;
+    struct pay_http_request *request = &message->request;
     size_t at = 0;
-    while (at < request->body_length && !enough && request->answers == 0) {
-        size_t length = request->body_length - at;
+    while (at < message->body_length && !request->enough && !request->answered) {
+        size_t length = message->body_length - at;
         if (length > sizes[how % 16]) length = sizes[how % 16];
         if (request->streams) {
-            char *piece = fuzz_copy(request->body + at, length);
-            enough = !pay_routes_piece(service, request, piece, length);
+            char *piece = fuzz_copy(message->body + at, length);
+            request->enough = !pay_routes_piece(service, request, piece, length);
             free(piece);
         } else if (at + length > request->body_max) {
             pay_routes_fault(service, request, PAY_HTTP_BODY_TOO_LARGE, NULL);
         }
         at += length;
         report_all(service->appender, false, true);
-        if (how & CLIENT_HANGS_UP && request->answers == 0) return false;
+        if (how & CLIENT_HANGS_UP && !request->answered) return false;
     }
+    request->body = message->body;
+    request->body_length = message->body_length;
     return true;
 }
 
@@ -437,7 +443,7 @@ static void check_appended(const struct pay_http_request *request, const struct 
 
 static void check_status(const struct pay_http_request *request, const struct pay_appender *appender) {
     unsigned int status = request->status;
-    FUZZ_CHECK(request->gone ? request->answers == 0 : request->answers == 1);
+    FUZZ_CHECK(request->gone != request->answered);
     if (request->gone || request->streams) return;
     FUZZ_CHECK((status == 202 || status == 503 || status == 504) == (appender->count == 1));
     if (appender->count == 0) return;
@@ -445,36 +451,38 @@ static void check_status(const struct pay_http_request *request, const struct pa
     FUZZ_CHECK(status == (fate == UNKNOWN ? 504u : fate == REFUSED ? 503u : 202u));
 }
 
-static void call(struct pay_service *service, struct pay_http_request *request, uint8_t how) {
-    judge_head(service, request);
-    if (request->answers != 0) return;
-    if (!read_body(service, request, how)) {
+static void call(struct pay_service *service, struct message *message, uint8_t how) {
+    struct pay_http_request *request = &message->request;
+    judge_head(service, message);
+    if (request->answered) return;
+    if (!read_body(service, message, how)) {
         leave(service, request);
         return;
     }
-    if (request->answers != 0) return;
+    if (request->answered) return;
     pay_routes_complete(service, request);
     check_appended(request, service->appender);
-    if (request->answers == 0 && how & CLIENT_LEAVES) {
+    if (!request->answered && how & CLIENT_LEAVES) {
         leave(service, request);
         return;
     }
     report_all(service->appender, how & BACKWARDS, false);
 }
 
-static void free_message(struct pay_http_request *request) {
-    free_fields(request);
-    free(request->method);
-    free(request->target);
-    free(request->version);
-    free(request->body);
+static void free_message(struct message *message) {
+    free_fields(message);
+    free(message->method);
+    free(message->target);
+    free(message->version);
+    free(message->body);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct pay_config config;
     static struct pay_appender appender;
-    static struct pay_http_request request;
+    static struct message message;
     static struct pay_service service;
+    struct pay_http_request *request = &message.request;
     struct fuzz_input in = {data, size};
     if (config.producer_batch_lines_max == 0) {
         pay_codec_init();
@@ -485,17 +493,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     appender.fates = fuzz_byte(&in);
     appender.count = 0;
     service = (struct pay_service){.config = &config, .appender = &appender};
-    memset(&request, 0, offsetof(struct pay_http_request, room));
-    memset(request.room, 0xA5, sizeof request.room); /* whatever the request before left */
-    memset((char *)&request + offsetof(struct pay_http_request, fields), 0,
-           sizeof request - offsetof(struct pay_http_request, fields));
-    request.body_max = PAY_VALUE_MAX;
-    current = &request;
     uint8_t how = fuzz_byte(&in);
-    read_message(&in, &request);
-    call(&service, &request, how);
-    check_status(&request, &appender);
+    message.path[0] = '\0';
+    read_message(&in, &message);
+    fake_request(request, message.method, message.path, NULL);
+    request->body_max = PAY_VALUE_MAX;
+    current = request;
+    call(&service, &message, how);
+    check_status(request, &appender);
+    if (request->answered) check_answer(request, &appender, 1 + size % 97);
     FUZZ_CHECK(service.batches == 0);
-    free_message(&request);
+    free_message(&message);
     return 0;
 }

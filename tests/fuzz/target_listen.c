@@ -10,7 +10,8 @@
 #define _GNU_SOURCE /* memfd_create */
 #include "core/position.h"
 #include "fuzz.h"
-#include "tools/listener.h"
+#include "listener/listener_rule.h"
+#include "tools/state_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ static void remove_state(void) {
     rmdir(folder);
 }
 
-static bool same_entry(const struct state_entry *a, const struct state_entry *b) {
+static bool same_entry(const struct paybuf_listener_position *a, const struct paybuf_listener_position *b) {
     return a->generation == b->generation && a->partition == b->partition && a->next == b->next &&
            a->reply_offset == b->reply_offset && a->resync_until == b->resync_until;
 }
@@ -81,7 +82,7 @@ static bool load(const void *text, size_t length, struct state *ret_state) {
     FUZZ_CHECK(length >= sizeof first_line - 1 && memcmp(text, first_line, sizeof first_line - 1) == 0);
     FUZZ_CHECK(((const char *)text)[length - 1] == '\n' && memchr(text, '\0', length) == NULL);
     for (size_t i = 0; i < ret_state->count; i++) {
-        const struct state_entry *a = &ret_state->entries[i];
+        const struct paybuf_listener_position *a = &ret_state->entries[i];
         FUZZ_CHECK(a->generation >= 0 && a->partition >= 0 && a->next >= 0 && a->reply_offset >= 0 &&
                    a->resync_until >= 0);
         for (size_t j = 0; j < i; j++)
@@ -93,17 +94,27 @@ static bool load(const void *text, size_t length, struct state *ret_state) {
 
 /* ---- the listener ---- */
 
-static void start(struct listener *listener, const struct state *state) {
+static void start(struct pay_listener_rule *listener, const struct state *state) {
     struct pay_reader beginning;
     pay_reader_start_at(&beginning, 0);
-    *listener = (struct listener){.lane_count = 0};
+    *listener = (struct pay_listener_rule){.lane_count = 0};
     memcpy(listener->ledger_id, state->ledger_id, sizeof listener->ledger_id);
     for (int p = 0; p < PARTITIONS; p++)
-        if (!listener_add_saved_lane(listener, state)) listener_add_lane(listener, &beginning, 0);
+        if (pay_listener_rule_restore(listener, state->entries, state->count) == NULL)
+            pay_listener_rule_add(listener, &beginning, 0);
 }
 
-static enum listen_move feed(struct listener *listener, int32_t partition, int64_t log_offset, int64_t s, int64_t c,
-                             int64_t generation) {
+static void keep(const struct pay_listener_rule *listener, struct state *ret_state) {
+    struct paybuf_listener_position positions[PARTITIONS * 2 + 256];
+    size_t count = pay_listener_rule_positions(listener, positions, PARTITIONS * 2 + 256);
+    *ret_state = (struct state){.output_bytes = -1};
+    memcpy(ret_state->ledger_id, listener->ledger_id, sizeof ret_state->ledger_id);
+    FUZZ_CHECK(count <= PARTITIONS * 2 + 256);
+    for (size_t i = 0; i < count; i++) state_add(ret_state, &positions[i]);
+}
+
+static enum pay_listener_move feed(struct pay_listener_rule *listener, int32_t partition, int64_t log_offset, int64_t s,
+                                   int64_t c, int64_t generation) {
     char source[21], covers[21], number[21];
     const struct pay_header headers[] = {{"source-offset", source, pay_decimal_format(s, source)},
                                          {"covers-from", covers, pay_decimal_format(c, covers)},
@@ -113,27 +124,30 @@ static enum listen_move feed(struct listener *listener, int32_t partition, int64
         .partition = partition, .offset = log_offset, .headers = headers, .header_count = 4};
     struct pay_reply_headers read;
     int64_t rewind_to = -1;
-    enum listen_move move = listener_take(listener, &record, &read, &rewind_to);
-    FUZZ_CHECK((move == LISTEN_TAKE_AND_REWIND) == (rewind_to >= 0));
+    enum pay_listener_move move = pay_listener_rule_take(listener, &record, &read, &rewind_to);
+    FUZZ_CHECK((move == PAY_LISTENER_TAKE_AND_REWIND) == (rewind_to >= 0));
     return move;
 }
 
 /* n of a lane's generation, by the listener's own state; -1: none yet. */
-static const struct pay_reader *reader_of(const struct listener *listener, int32_t partition, int64_t generation) {
-    const struct listen_lane *lane = &listener->lanes[partition];
+static const struct pay_reader *reader_of(const struct pay_listener_rule *listener, int32_t partition,
+                                          int64_t generation) {
+    const struct pay_listener_lane *lane = &listener->lanes[partition];
     for (size_t i = 0; i < lane->reader_count; i++)
         if (lane->readers[i].generation == generation) return &lane->readers[i].reader;
     return lane->reader_count == 0 ? &lane->first : NULL;
 }
 
-static bool taken(enum listen_move move) { return move == LISTEN_TAKE || move == LISTEN_TAKE_AND_REWIND; }
+static bool taken(enum pay_listener_move move) {
+    return move == PAY_LISTENER_TAKE || move == PAY_LISTENER_TAKE_AND_REWIND;
+}
 
-static void check_rule(const struct pay_reader *before, enum listen_move move, int64_t s, int64_t c) {
+static void check_rule(const struct pay_reader *before, enum pay_listener_move move, int64_t s, int64_t c) {
     bool drop = s<before->next, gap = c> s || (before->started && before->synced && c > before->next);
     FUZZ_CHECK(taken(move) == (!drop && !gap));
 }
 
-static void follow(struct listener *listener, struct fuzz_input *in) {
+static void follow(struct pay_listener_rule *listener, struct fuzz_input *in) {
     int restarts = 0;
     for (int64_t log_offset = 0; in->left >= 4 && log_offset < 200; log_offset++) {
         int32_t partition = (int32_t)fuzz_below(in, PARTITIONS);
@@ -148,17 +162,17 @@ static void follow(struct listener *listener, struct fuzz_input *in) {
             restarts++ <
                 RESTARTS_MAX) { /* stopped and started again: a second one from the saved state must say the same */
             struct state state, again;
-            struct listener restarted;
-            listener_state(listener, &state);
+            struct pay_listener_rule restarted;
+            keep(listener, &state);
             save_and_load(&state, &again);
             start(&restarted, &again);
             bool fresh_middle =
                 !before.started && before.resync_until == 0; /* E0 = 0: the whole log is read, it begins at 0 */
-            enum listen_move there = feed(&restarted, partition, log_offset, s, c, generation);
-            enum listen_move here = feed(listener, partition, log_offset, s, c, generation);
+            enum pay_listener_move there = feed(&restarted, partition, log_offset, s, c, generation);
+            enum pay_listener_move here = feed(listener, partition, log_offset, s, c, generation);
             FUZZ_CHECK(fresh_middle || taken(here) == taken(there));
             check_rule(&before, here, s, c);
-            listener_free(&restarted);
+            pay_listener_rule_free(&restarted);
             state_free(&state);
             state_free(&again);
             continue;
@@ -179,12 +193,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         state_free(&again);
     }
     if (state.ledger_id[0] == '\0' || strcmp(state.ledger_id, LEDGER) == 0) {
-        struct listener listener;
+        struct pay_listener_rule listener;
         struct fuzz_input rest = {data, 0};
         if (length < size) rest = (struct fuzz_input){data + length + 4, size - length - 4};
         start(&listener, &state);
         follow(&listener, &rest);
-        listener_free(&listener);
+        pay_listener_rule_free(&listener);
     }
     state_free(&state);
     return 0;

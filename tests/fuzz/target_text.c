@@ -1,5 +1,5 @@
 /*
- * target_text.c - the small readers of outside text: positions, numbers, times, addresses, ids, paths, trace contexts, media types.
+ * target_text.c - the small readers of outside text: positions, numbers, times, addresses, ids, paths, chunks, trace contexts, media types.
  *
  * Input: one letter that says which reader, then the text.
  * Oracle: for each, the rule said a second time in another way (libc's calendar for times), and what is read is written back the same.
@@ -129,10 +129,33 @@ static void check_path(const char *raw) {
     size_t length = strlen(path), used = 0;
     for (size_t i = 0; i < length; i++) {
         FUZZ_CHECK((unsigned char)path[i] >= ' ' && path[i] != 0x7f);
-        used += (size_t)sprintf(again + used, "%%%02X", (unsigned char)path[i]);
+        if (path[i] == '/')
+            again[used++] = '/';
+        else
+            used += (size_t)sprintf(again + used, "%%%02X", (unsigned char)path[i]);
     }
     FUZZ_CHECK(pay_http_path_decode(again, path, sizeof path) == NULL && strlen(path) == length);
     if (strchr(raw, '%') == NULL) FUZZ_CHECK(strcmp(path, raw) == 0);
+    FUZZ_CHECK(strstr(path, "/../") == NULL && strstr(path, "/./") == NULL);
+    FUZZ_CHECK(strstr(raw, "%2f") == NULL && strstr(raw, "%2F") == NULL);
+}
+
+/* A body in chunks as a client wrote it, each end of a line CR LF or LF alone: is every such end seen before the next piece? */
+static void check_chunks(struct fuzz_input in) {
+    char text[512];
+    size_t used = 0;
+    bool data_ended_well = true; /* of the chunk before */
+    while (in.left > 0 && used + 40 < sizeof text) {
+        uint8_t how = fuzz_byte(&in), length = 1 + how % 15;
+        bool size_ends_well = (how & 16) != 0;
+        used +=
+            (size_t)snprintf(text + used, 12, "%x%s%s", length, how & 32 ? ";a=b" : "", size_ends_well ? "\r\n" : "\n");
+        FUZZ_CHECK(pay_http_chunk_begins_well(text, text + used) == (size_ends_well && data_ended_well));
+        FUZZ_CHECK(pay_http_chunk_begins_well(text + used, text + used));
+        for (uint8_t i = 0; i < length; i++) text[used++] = (char)fuzz_byte(&in);
+        data_ended_well = (how & 64) != 0 || text[used - 1] == '\r'; /* which hides what isn't there */
+        used += (size_t)snprintf(text + used, 3, "%s", how & 64 ? "\r\n" : "\n");
+    }
 }
 
 static bool lower_hex(const char *text, size_t length) { return strspn(text, DIGITS "abcdef") >= length; }
@@ -183,6 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     case 'u': check_time_number(data + 1, length); break;
     case 'a': check_address(text); break;
     case 'h': check_path(text); break;
+    case 'c': check_chunks((struct fuzz_input){data + 1, length}); break;
     case 'w': check_traceparent(text); break;
     case 'm': check_media_type(text); break;
     default:
