@@ -98,3 +98,17 @@ enum adjustment_verdict adjustment_judge(enum adjustment_kind kind, int64_t amou
     assert(!"an opening is not judged here");
     return ADJUST_REFUSE;
 }
+
+bool adjustment_live(struct adjusted_account *account, enum adjustment_kind kind, int64_t amount_minor) {
+    switch (kind) {
+    case ADJUST_OPEN:
+    case ADJUST_CREDIT: return pay_money_add(account->balance_minor, amount_minor, &account->balance_minor);
+    case ADJUST_DEBIT: return pay_money_subtract(account->balance_minor, amount_minor, &account->balance_minor);
+    case ADJUST_FLOOR: account->floor_minor = amount_minor; break;
+    case ADJUST_FREEZE: account->state = PAY_ACCOUNT_STATE_FROZEN; break;
+    case ADJUST_UNFREEZE: account->state = PAY_ACCOUNT_ACTIVE; break;
+    case ADJUST_CLOSE: account->state = PAY_ACCOUNT_STATE_CLOSED; break;
+    case ADJUST_KIND_COUNT: break;
+    }
+    return true;
+}

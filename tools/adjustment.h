@@ -43,4 +43,7 @@ enum adjustment_verdict adjustment_judge(enum adjustment_kind kind, int64_t amou
                                          const struct adjusted_account *before, struct adjusted_account *ret_after,
                                          char *ret_why, size_t why_size);
 
+/* An adjustment on file, as it was made: the account's version isn't touched. False: the balance can't be kept in 64 bits. */
+bool adjustment_live(struct adjusted_account *account, enum adjustment_kind kind, int64_t amount_minor);
+
 #endif

@@ -31,7 +31,7 @@ struct cli_arg {
     const char *help;
 };
 
-#define CLI_ARGS_MAX 16
+#define CLI_ARGS_MAX 32
 
 struct cli_value {
     bool given;       /* by the user, not by the default */

@@ -107,25 +107,9 @@ static void take_decision(struct books *books, const struct book_event *event, b
 /* ---- adjustments ---- */
 
 static void take_adjustment(struct books *books, const struct book_event *event, enum adjustment_kind kind) {
-    struct adjusted_account *lived = &books->lived;
-    bool kept = true;
-    switch (kind) {
-    case ADJUST_OPEN:
-        if (event->version != 1)
-            DIFFERENCE(books, "second_opening", "version %" PRId64 " opens it again (%s)", event->version, event->id);
-        kept = pay_money_add(lived->balance_minor, event->amount_minor, &lived->balance_minor);
-        break;
-    case ADJUST_CREDIT: kept = pay_money_add(lived->balance_minor, event->amount_minor, &lived->balance_minor); break;
-    case ADJUST_DEBIT:
-        kept = pay_money_subtract(lived->balance_minor, event->amount_minor, &lived->balance_minor);
-        break;
-    case ADJUST_FLOOR: lived->floor_minor = event->amount_minor; break;
-    case ADJUST_FREEZE: lived->state = PAY_ACCOUNT_STATE_FROZEN; break;
-    case ADJUST_UNFREEZE: lived->state = PAY_ACCOUNT_ACTIVE; break;
-    case ADJUST_CLOSE: lived->state = PAY_ACCOUNT_STATE_CLOSED; break;
-    case ADJUST_KIND_COUNT: break;
-    }
-    if (!kept)
+    if (kind == ADJUST_OPEN && event->version != 1)
+        DIFFERENCE(books, "second_opening", "version %" PRId64 " opens it again (%s)", event->version, event->id);
+    if (!adjustment_live(&books->lived, kind, event->amount_minor))
         DIFFERENCE(books, "balance", "version %" PRId64 ": the balance can't be kept in 64 bits", event->version);
 }
 

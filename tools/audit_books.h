@@ -8,6 +8,7 @@
 #ifndef PAY_TOOLS_AUDIT_BOOKS_H
 #define PAY_TOOLS_AUDIT_BOOKS_H
 
+#include "core/position.h"
 #include "core/request.h"
 #include "tools/adjustment.h"
 #include "tools/audit_differences.h"
@@ -21,7 +22,8 @@ struct book_event {
     int64_t balance_minor; /* of a decision: after it; of the row: now */
     const char *currency;  /* NULL for adjustments */
     const char *reason;
-    const char *id; /* order#attempt or adjustment id; for the row its version */
+    const char *id;               /* order#attempt or adjustment id; for the row its version */
+    struct pay_position position; /* of a decision's record; generation 0 for the others */
 };
 
 struct books {

@@ -36,7 +36,7 @@ static const char *wrong_header(const struct audit *audit, const struct pay_reco
     char position[PAY_POSITION_TEXT_MAX], id[PAY_TOPIC_MAX + PAY_POSITION_TEXT_MAX + 2], type[48],
         time[PAY_TIME_TEXT_MAX];
     pay_position_format(&record->position, position);
-    snprintf(id, sizeof id, "%s/%s", audit->tool->config.request_topic, position);
+    snprintf(id, sizeof id, "%s/%s", audit->request_topic, position);
     snprintf(type, sizeof type, "paybuf.payment.%s", pay_outcome_name(answer->outcome));
     pay_time_format(answer->decided_at_us, time);
     const struct {

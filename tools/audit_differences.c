@@ -15,3 +15,9 @@ void difference_add(struct differences *differences, const char *kind, const cha
     }
     differences->count++;
 }
+
+void differences_append(struct differences *differences, const struct differences *more) {
+    for (int64_t i = 0; i < more->count && i < DIFFERENCES_LISTED; i++, differences->count++)
+        if (differences->count < DIFFERENCES_LISTED) differences->listed[differences->count] = more->listed[i];
+    if (more->count > DIFFERENCES_LISTED) differences->count += more->count - DIFFERENCES_LISTED;
+}

@@ -23,4 +23,7 @@ struct differences {
 void difference_add(struct differences *differences, const char *kind, const char *where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Those of `more` behind those that are there. */
+void differences_append(struct differences *differences, const struct differences *more);
+
 #endif

@@ -1,11 +1,20 @@
 #include "tools/audit_lane.h"
 
+#include "core/answer.h"
 #include "tools/audit_compare.h"
 #include "tools/audit_replies.h"
 #include "tools/audit_requests.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+
+/* A settled request with the answer that the stored rows give it. */
+struct answered {
+    int64_t offset;
+    const struct pay_record *record; /* NULL with --quick */
+    bool has_answer;                 /* false: settled, and no reason on file */
+    struct pay_answer answer;
+};
 
 /* Two ordered streams, merged by source offset. */
 struct merge {
@@ -26,7 +35,7 @@ static enum pay_exit next_reply(struct merge *merge) {
 
 static void set_bit(uint8_t *bits, int64_t index) { bits[index / 8] |= (uint8_t)(1u << (index % 8)); }
 
-static void count_answer(struct merge *merge, const struct audit_request *request) {
+static void count_answer(struct merge *merge, const struct answered *request) {
     struct audit_tally *tally = &merge->lane->tally;
     int64_t index = request->offset - merge->lane->view.request_start;
     const struct pay_answer *answer = &request->answer;
@@ -47,7 +56,7 @@ static void count_answer(struct merge *merge, const struct audit_request *reques
 }
 
 /* An answered record that is no request lies in the dead letter topic, byte for byte; unless retention has been there. */
-static void check_letter(struct merge *merge, const struct audit_request *request) {
+static void check_letter(struct merge *merge, const struct answered *request) {
     char where[PAY_POSITION_TEXT_MAX];
     const struct pay_record *record = request->record;
     if (record->invalid == PAY_REASON_NONE) return;
@@ -58,10 +67,10 @@ static void check_letter(struct merge *merge, const struct audit_request *reques
                        "its dead letter has other bytes than the request record");
     if (match == LETTER_MISSING && merge->audit->letters.from_the_start)
         difference_add(&merge->audit->differences, "missing_letter", where, "refused as %s, and not in %s",
-                       pay_reason_name(record->invalid), merge->audit->tool->config.dead_letter_topic);
+                       pay_reason_name(record->invalid), merge->audit->dead_letter_topic);
 }
 
-static void check_rows(struct merge *merge, const struct audit_request *request) {
+static void check_rows(struct merge *merge, const struct answered *request) {
     char where[PAY_POSITION_TEXT_MAX];
     if (merge->audit->quick) return;
     if (!request->has_answer) {
@@ -95,12 +104,26 @@ static enum pay_exit pass_replies_below(struct merge *merge, int64_t offset) {
     return status;
 }
 
-static enum pay_exit match(struct merge *merge, const struct audit_request *request) {
+/* Below the start of a generation that `paybuf recover` raised: settled and answered in the one before. */
+static bool answered_earlier(const struct merge *merge, const struct answered *request) {
+    const struct pay_position *decided = &request->answer.decision.position;
+    if (request->has_answer && request->answer.has_decision && decided->generation < merge->lane->view.generation &&
+        decided->partition == merge->lane->view.partition && decided->offset == request->offset)
+        merge->replies->older = true; /* its own decision: also where that generation's replies are lost */
+    return merge->replies->older && !merge->any_reply &&
+           (!merge->has_reply || merge->replies->headers.source_offset > request->offset);
+}
+
+static enum pay_exit match(struct merge *merge, const struct answered *request) {
     char where[PAY_POSITION_TEXT_MAX];
     merge->lane->tally.requests++;
-    check_rows(merge, request);
     enum pay_exit status = pass_replies_below(merge, request->offset);
     if (status != PAY_EXIT_OK) return status;
+    if (answered_earlier(merge, request)) {
+        merge->lane->tally.expired++;
+        return PAY_EXIT_OK;
+    }
+    check_rows(merge, request);
     if (!merge->has_reply) { /* not answered when the audit began */
         merge->lane->tally.in_flight++;
         return PAY_EXIT_OK;
@@ -123,12 +146,24 @@ static enum pay_exit match(struct merge *merge, const struct audit_request *requ
     return next_reply(merge);
 }
 
+static enum pay_exit next_request(struct merge *merge, struct answered *ret_request, bool *ret_found) {
+    struct audit_source *source = merge->audit->source;
+    struct audit_request found;
+    enum pay_exit status = source->ops->requests_next(source, &merge->requests, &found, ret_found);
+    if (status != PAY_EXIT_OK || !*ret_found) return status;
+    ret_request->offset = found.offset;
+    ret_request->record = found.record;
+    ret_request->has_answer =
+        found.record != NULL && pay_answer_find(found.record, found.refusal, found.known, &ret_request->answer);
+    return PAY_EXIT_OK;
+}
+
 static enum pay_exit run_merge(struct merge *merge) {
-    struct audit_request request;
+    struct answered request;
     bool found = true;
     enum pay_exit status = next_reply(merge);
     while (status == PAY_EXIT_OK) {
-        status = requests_next(&merge->requests, &request, &found);
+        status = next_request(merge, &request, &found);
         if (status != PAY_EXIT_OK || !found) break;
         status = match(merge, &request);
     }
@@ -167,9 +202,10 @@ enum pay_exit audit_one_lane(struct audit *audit, struct audit_lane *lane) {
     }
     check_bounds(audit, lane);
     enum pay_exit status = replies_begin(merge.replies, audit, lane);
-    if (status == PAY_EXIT_OK) status = requests_begin(&merge.requests, audit, lane);
+    if (status == PAY_EXIT_OK) status = audit_requests_begin(&merge.requests, audit, lane);
     if (status == PAY_EXIT_OK) status = run_merge(&merge);
-    requests_end(&merge.requests);
+    replies_end(merge.replies);
+    audit_requests_end(&merge.requests);
     free(merge.replies);
     lane->tally.differences = audit->differences.count - before;
     return status;

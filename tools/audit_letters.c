@@ -1,6 +1,7 @@
 #include "tools/audit_letters.h"
 
 #include "core/request.h"
+#include "tools/dlq_letter.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,16 +37,12 @@ static void grow(struct letters *letters) {
     *letters = larger;
 }
 
-/* A stub stands for a record that is too large even for the dead letter topic: no key, and only our two headers. */
-static bool looks_like_stub(const struct pay_log_record *record) {
-    static const char start[] = "{\"stub\":true,";
-    return record->key == NULL && record->value != NULL && record->value_length >= sizeof start - 1 &&
-           memcmp(record->value, start, sizeof start - 1) == 0;
-}
-
 void letters_add(struct letters *letters, const struct pay_log_record *record) {
     struct letter letter = {.used = true};
+    struct dlq_letter read;
     bool found = false;
+    dlq_read(record, &read);
+    if (read.kind == DLQ_MARKER) return;
     letters->records++;
     for (size_t i = 0; i < record->header_count && !found; i++) {
         const struct pay_header *header = &record->headers[i];
@@ -57,7 +54,7 @@ void letters_add(struct letters *letters, const struct pay_log_record *record) {
         return;
     }
     letter.crc = pay_record_crc(record->key, record->key_length, record->value, record->value_length);
-    letter.is_stub = looks_like_stub(record);
+    letter.is_stub = dlq_is_stub(record);
     grow(letters);
     insert(letters, &letter);
 }

@@ -21,7 +21,7 @@ struct letters {
     bool from_the_start;         /* the topic still holds its first record */
 };
 
-/* Takes a record of the dead letter topic. */
+/* Takes a record of the dead letter topic; what became of a letter (a marker of `paybuf dlq`) is no letter. */
 void letters_add(struct letters *letters, const struct pay_log_record *record);
 
 enum letter_match { LETTER_MISSING, LETTER_SAME, LETTER_OTHER, LETTER_STUB };

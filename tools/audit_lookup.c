@@ -1,9 +1,10 @@
 #include "tools/audit_lookup.h"
 
+#include "pg/payment_row.h"
 #include "sql/pay_sql.h"
+#include "tools/audit_requests.h"
 
 #include <stdio.h>
-#include <string.h>
 
 struct looking {
     struct pay_batch *batch;
@@ -13,43 +14,24 @@ struct looking {
     const char *broken; /* a row that can't be understood */
 };
 
-static void copy(char *target, size_t size, const char *text) {
-    snprintf(target, size, "%s", text != NULL ? text : "");
-}
-
 static bool take_decision(void *argument, const struct pay_pg_row *row) {
     struct looking *looking = argument;
     struct pay_decision *decision = pay_batch_add_known(looking->batch, (uint32_t)pay_pg_column_int8(row, 0) - 1);
-    const char *outcome = pay_pg_column(row, 5), *reason = pay_pg_column(row, 6);
     looking->full = decision == NULL;
     if (decision == NULL) return false;
-    decision->attempt = (int32_t)pay_pg_column_int8(row, 1);
-    copy(decision->account_id, sizeof decision->account_id, pay_pg_column(row, 2));
-    copy(decision->currency, sizeof decision->currency, pay_pg_column(row, 3));
-    decision->amount_minor = pay_pg_column_int8(row, 4);
-    if (!pay_outcome_from_name(outcome, strlen(outcome), &decision->outcome)) looking->broken = "payment.outcome";
-    decision->reason = PAY_REASON_NONE;
-    if (reason != NULL && !pay_reason_from_name(reason, strlen(reason), &decision->reason))
-        looking->broken = "payment.reason";
-    decision->has_account = pay_pg_column(row, 8) != NULL;
-    decision->balance_after_minor = pay_pg_column_int8(row, 7);
-    decision->account_version = pay_pg_column_int8(row, 8);
-    decision->position = (struct pay_position){pay_pg_column_int8(row, 9), (int32_t)pay_pg_column_int8(row, 10),
-                                               pay_pg_column_int8(row, 11)};
-    decision->decided_at_us = pay_pg_column_int8(row, 12);
+    const char *broken = pay_payment_row_read(row, 1, decision);
+    if (broken != NULL) looking->broken = broken;
     return true;
 }
 
 static bool take_refusal(void *argument, const struct pay_pg_row *row) {
     struct looking *looking = argument;
     uint32_t record = looking->record_of[pay_pg_column_int8(row, 0) - 1];
-    struct pay_refusal *refusal = pay_batch_add_refusal(looking->batch, record);
-    const char *code = pay_pg_column(row, 1), *field = pay_pg_column(row, 2);
-    refusal->position = looking->batch->records[record].position;
-    refusal->field = PAY_FIELD_NONE;
-    if (!pay_reason_from_name(code, strlen(code), &refusal->code)) looking->broken = "refusal.code";
-    if (field != NULL && !pay_field_from_name(field, strlen(field), &refusal->field)) looking->broken = "refusal.field";
-    refusal->decided_at_us = pay_pg_column_int8(row, 3);
+    struct audit_row columns;
+    columns.count = REFUSAL_COLUMNS;
+    for (int i = 0; i < REFUSAL_COLUMNS; i++) columns.columns[i] = pay_pg_column(row, 1 + i);
+    const char *broken = audit_row_refusal(&columns, pay_batch_add_refusal(looking->batch, record));
+    if (broken != NULL) looking->broken = broken;
     return true;
 }
 
@@ -73,7 +55,6 @@ static enum pay_move look_up_decisions(struct looking *looking, struct pay_pg *p
     return PAY_SPLIT;
 }
 
-/* Only where a refusal can be the answer: bytes that are no request, and later attempts. Any other refusal row shows as one without a record. */
 static enum pay_move look_up_refusals(struct looking *looking, struct pay_pg *pg, struct pay_error *error) {
     static struct pay_pg_array offsets;
     static uint32_t record_of[PAY_BATCH_RECORDS_MAX];
@@ -82,7 +63,8 @@ static enum pay_move look_up_refusals(struct looking *looking, struct pay_pg *pg
     pay_pg_array_begin(&offsets, PAY_PG_INT8);
     for (uint32_t i = looking->batch->begin; i < looking->batch->end; i++) {
         const struct pay_record *record = &looking->batch->records[i];
-        if (record->invalid == PAY_REASON_NONE && record->request.attempt == 1) continue;
+        uint32_t order = looking->batch->order_of[i];
+        if (!audit_can_be_refused(record, order != UINT32_MAX ? looking->batch->orders[order].known : NULL)) continue;
         pay_pg_array_int8(&offsets, record->position.offset);
         record_of[count++] = i;
     }

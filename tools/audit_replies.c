@@ -6,14 +6,11 @@
 #include <string.h>
 
 static enum pay_exit seek(struct audit_replies *replies, int64_t offset) {
-    struct audit *audit = replies->audit;
-    struct pay_error error;
-    replies->open = offset < replies->lane->view.reply_end;
+    struct audit_source *source = replies->audit->source;
+    const struct lane_view *view = &replies->lane->view;
+    replies->open = offset < view->reply_end;
     if (!replies->open) return PAY_EXIT_OK;
-    if (pay_kafka_reader_seek(audit->replies, audit->tool->config.reply_topic, replies->lane->view.partition, offset,
-                              &error) == PAY_OK)
-        return PAY_EXIT_OK;
-    return tool_error(audit->tool, &error);
+    return source->ops->log_seek(source, AUDIT_REPLIES, view->partition, offset, view->reply_end);
 }
 
 enum pay_exit replies_begin(struct audit_replies *replies, struct audit *audit, struct audit_lane *lane) {
@@ -23,8 +20,11 @@ enum pay_exit replies_begin(struct audit_replies *replies, struct audit *audit, 
         pay_reader_start_in_the_middle(&replies->rule, lane->view.request_end);
     else
         pay_reader_start_at(&replies->rule, 0);
+    if (!audit->quick) audit_digest_open(&replies->digest);
     return seek(replies, lane->view.reply_start);
 }
+
+void replies_end(struct audit_replies *replies) { audit_digest_close(&replies->digest, replies->lane->replies_sha256); }
 
 static void add(struct audit_replies *replies, const char *kind, int64_t source_offset, const char *text) {
     char where[PAY_POSITION_TEXT_MAX];
@@ -49,7 +49,8 @@ static void compare_copy(struct audit_replies *replies) {
     if (replies->copies[slot].offset == replies->headers.source_offset &&
         replies->copies[slot].crc != fingerprint(&replies->record))
         add(replies, "copy_differs", replies->headers.source_offset,
-            "a copy of this reply has another key or value than the one readers take");
+            "a copy of this reply has another key or value than the one readers "
+            "take");
 }
 
 /* False: not a reply of this lane's generation and ledger. */
@@ -68,6 +69,7 @@ static bool belongs(struct audit_replies *replies) {
         return false;
     }
     if (replies->headers.log_generation < replies->lane->view.generation) {
+        replies->older = true;
         replies->lane->tally.expired += replies->record.offset >= replies->told_until;
         return false;
     }
@@ -97,8 +99,7 @@ static bool judge(struct audit_replies *replies) {
 /* The log's end. A gap that is still open is told, and reading goes on behind it. */
 static enum pay_exit at_end(struct audit_replies *replies) {
     char where[PAY_POSITION_TEXT_MAX];
-    pay_kafka_reader_stop(replies->audit->replies, replies->audit->tool->config.reply_topic,
-                          replies->lane->view.partition);
+    replies->audit->source->ops->log_stop(replies->audit->source, AUDIT_REPLIES);
     replies->open = false;
     if (!replies->gap) return PAY_EXIT_OK;
     difference_add(&replies->audit->differences, "gap", audit_where(replies->lane, replies->rule.next, where),
@@ -118,20 +119,21 @@ static enum pay_exit close_gap(struct audit_replies *replies) {
 }
 
 enum pay_exit replies_next(struct audit_replies *replies, bool *ret_taken) {
-    struct pay_kafka_read read;
+    struct audit_source *source = replies->audit->source;
     enum pay_exit status = PAY_EXIT_OK;
     *ret_taken = false;
     if (replies->open) status = close_gap(replies);
     while (replies->open && status == PAY_EXIT_OK && !*ret_taken) {
-        status = audit_read(replies->audit, replies->audit->replies, &read);
+        bool found;
+        status = source->ops->log_next(source, AUDIT_REPLIES, &replies->record, &found);
         if (status != PAY_EXIT_OK) return status;
-        if (read.record.offset >= replies->lane->view.reply_end) { /* also an END: its offset is the position */
+        if (!found) {
             status = at_end(replies);
-        } else if (read.kind == PAY_KAFKA_READ_RECORD) {
-            replies->record = read.record;
-            *ret_taken = belongs(replies) && judge(replies);
-            if (replies->told_until <= read.record.offset) replies->told_until = read.record.offset + 1;
+            continue;
         }
+        *ret_taken = belongs(replies) && judge(replies);
+        if (*ret_taken && replies->digest.context != NULL) audit_digest_record(&replies->digest, &replies->record);
+        if (replies->told_until <= replies->record.offset) replies->told_until = replies->record.offset + 1;
     }
     return status;
 }

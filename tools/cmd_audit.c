@@ -1,16 +1,18 @@
 /* cmd_audit.c - paybuf audit: the proof that requests, decisions and replies are the same, and that the books add up. */
 #include "base/clock.h"
-#include "tools/audit_lane.h"
-#include "tools/audit_rows.h"
-#include "tools/audit_start.h"
+#include "codec/time_text.h"
+#include "tools/audit_offline.h"
+#include "tools/audit_online.h"
+#include "tools/audit_run.h"
 #include "tools/commands.h"
 
 #include <inttypes.h>
 
-enum { PARTITION, QUICK, WAIT, SETTLED };
+enum { FROM_DUMP, PARTITION, QUICK, WAIT, SETTLED };
 
 /* clang-format off */
 static const struct cli_arg args[] = {
+    [FROM_DUMP] = {"--from-dump", CLI_TEXT, false, "FOLDER", .help = "of a folder that paybuf dump wrote: no server is asked"},
     [PARTITION] = {"--partition", CLI_INTEGER, false, "N", 0, PAY_LANES_MAX - 1, NULL, "only this one; the books are left out"},
     [QUICK] = {"--quick", CLI_FLAG, .help = "count requests, replies and rows only: no contents, dead letters, books"},
     [WAIT] = {"--wait", CLI_INTEGER, false, "SECONDS", 1, 86400, NULL, "first wait so long for everything to be settled and answered"},
@@ -24,7 +26,7 @@ static const struct out_column lane_columns[] = {
 static const struct out_column summary_columns[] = {
     {"ledger_id", "ledger", false}, {"requests", "requests", false}, {"decisions", "decisions", false}, {"replies", "replies", false}, {"in_flight", "in flight", false},
     {"dead_letters", "dead letters", false}, {"accounts", "accounts", false}, {"account_events", "account events", false}, {"seconds", "seconds", false},
-    {"differences", "differences", false},
+    {"taken_at", "as of", false}, {"sha256", "sha256", false}, {"differences", "differences", false},
 };
 static const struct out_column difference_columns[] = {{"kind", "DIFFERENCE", true}, {"where", "WHERE", false}, {"detail", "DETAIL", false}};
 /* clang-format on */
@@ -68,8 +70,10 @@ static void print_lanes(struct audit *audit, struct audit_tally *total) {
     }
 }
 
-static void print_summary(struct audit *audit, const struct audit_tally *total, const struct audit_books_result *books,
-                          int64_t began_ms) {
+static void print_summary(struct audit *audit, const struct audit_tally *total, const struct audit_rows_result *rows,
+                          const char *sha256, int64_t began_ms) {
+    char taken_at[PAY_TIME_TEXT_MAX];
+    pay_time_format(audit->taken_at_us, taken_at);
     json_t *summary = json_object();
     json_object_set_new(summary, "ledger_id", json_string(audit->ledger_id));
     json_object_set_new(summary, "requests", json_integer(total->requests));
@@ -77,11 +81,24 @@ static void print_summary(struct audit *audit, const struct audit_tally *total, 
     json_object_set_new(summary, "replies", json_integer(total->replies));
     json_object_set_new(summary, "in_flight", json_integer(total->in_flight));
     json_object_set_new(summary, "dead_letters", json_integer(audit->letters.records));
-    json_object_set_new(summary, "accounts", json_integer(books->accounts));
-    json_object_set_new(summary, "account_events", json_integer(books->events));
+    json_object_set_new(summary, "accounts", json_integer(rows->accounts));
+    json_object_set_new(summary, "account_events", json_integer(rows->events));
     json_object_set_new(summary, "seconds", json_real((double)(pay_clock_ms() - began_ms) / 1000));
+    json_object_set_new(summary, "taken_at", json_string(taken_at));
+    json_object_set_new(summary, "sha256", tool_text(sha256[0] != '\0' ? sha256 : NULL));
     json_object_set_new(summary, "differences", json_integer(audit->differences.count));
     out_object(&audit->tool->out, "summary", OUT_COLUMNS(summary_columns), summary);
+}
+
+/* One line to keep: what was covered, and the hash by which the same ledger is known again, here or from a dump. */
+static void print_covered(struct audit *audit, const struct audit_tally *total, const char *sha256) {
+    char taken_at[PAY_TIME_TEXT_MAX];
+    if (sha256[0] == '\0') return;
+    pay_time_format(audit->taken_at_us, taken_at);
+    out_line(&audit->tool->out,
+             "\naudited: ledger %s as of %s, %" PRId64 " requests, %" PRId64 " replies, %" PRId64
+             " differences, sha256 %s",
+             audit->ledger_id, taken_at, total->requests, total->replies, audit->differences.count, sha256);
 }
 
 static void print_differences(struct audit *audit) {
@@ -100,21 +117,31 @@ static void print_differences(struct audit *audit) {
     out_line(&audit->tool->out, "\n%" PRId64 " difference%s", differences->count, differences->count == 1 ? "" : "s");
 }
 
+/* A dump whose bytes were changed proves nothing; each of its files is named. */
+static enum pay_exit report_damage(struct audit *audit) {
+    progress_end(&audit->progress->bar);
+    audit->differences.count = 0;
+    enum pay_exit status = audit_offline_verify(audit);
+    print_differences(audit);
+    tool_note(audit->tool, "the dump isn't what paybuf dump wrote, so nothing else was judged");
+    return status;
+}
+
 static enum pay_exit check(struct audit *audit, const struct cli_value *values, int64_t began_ms) {
-    struct audit_books_result books = {0};
+    static struct audit_rows_result rows;
     struct audit_tally total = {0};
-    enum pay_exit status = audit->quick ? PAY_EXIT_OK : audit_read_letters(audit);
-    for (int32_t i = 0; i < audit->lane_count && status == PAY_EXIT_OK; i++)
-        status = audit_one_lane(audit, &audit->lanes[i]);
-    progress_end(&audit->progress);
-    if (status == PAY_EXIT_OK) status = audit_rows(audit);
-    if (status == PAY_EXIT_OK && !audit->quick && !values[PARTITION].given) status = audit_all_books(audit, &books);
+    char sha256[AUDIT_DIGEST_TEXT] = "";
+    if (values[FROM_DUMP].given && !audit_offline_empty_files_whole(audit)) return report_damage(audit);
+    enum pay_exit status = audit_run(audit, !audit->quick && !values[PARTITION].given, &rows);
+    if (status == PAY_EXIT_DIFFERENCES) return report_damage(audit);
     if (status != PAY_EXIT_OK) return status;
+    if (!audit->quick && !values[PARTITION].given) audit_hash(audit, &rows, sha256);
     print_lanes(audit, &total);
     if (values[SETTLED].given && total.in_flight > 0)
         difference_add(&audit->differences, "in_flight", "all lanes",
                        "%" PRId64 " requests aren't settled and answered", total.in_flight);
-    print_summary(audit, &total, &books, began_ms);
+    print_summary(audit, &total, &rows, sha256, began_ms);
+    print_covered(audit, &total, sha256);
     print_differences(audit);
     if (total.in_flight > 0)
         tool_note(audit->tool, "%" PRId64 " requests are in flight: not settled or not answered when this began",
@@ -127,10 +154,12 @@ static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     const struct audit_scope scope = {.wait_seconds = values[WAIT].number,
                                       .partition = values[PARTITION].given ? (int32_t)values[PARTITION].number : -1};
     audit = (struct audit){.tool = tool, .quick = values[QUICK].given};
+    if (values[FROM_DUMP].given && values[WAIT].given)
+        return tool_fail(tool, PAY_EXIT_USAGE, "--wait is for servers; a dump doesn't change");
     int64_t began_ms = pay_clock_ms();
-    enum pay_exit status = audit_start(&audit, &scope);
+    enum pay_exit status = values[FROM_DUMP].given ? audit_offline_open(&audit, values[FROM_DUMP].text, &scope)
+                                                   : audit_online_open(&audit, &scope);
     if (status == PAY_EXIT_OK) status = check(&audit, values, began_ms);
-    progress_end(&audit.progress);
     audit_close(&audit);
     return status;
 }
@@ -139,16 +168,28 @@ const struct command cmd_audit = {
     .name = "audit",
     .summary = "the proof: requests = decisions = replies, and the books add up",
     .examples = "  paybuf audit\n"
-                "  paybuf audit --wait 30                 first let the workers come to the end\n"
+                "  paybuf audit --from-dump /backup/ledger    offline: the "
+                "same judgement of what paybuf dump wrote\n"
+                "  paybuf audit --wait 30                 first let the "
+                "workers come to the end\n"
                 "  paybuf audit --quick                   counts only\n"
                 "  paybuf audit -o json | jq .summary\n",
-    .notes = "Every settled request must have exactly the reply that its bytes and the stored rows make, byte for "
+    .notes = "Every settled request must have exactly the reply that its bytes "
+             "and the stored rows make, byte for "
              "byte, where readers\n"
-             "take it; no reply may be there for what isn't settled; every row must have its record, every refused "
+             "take it; no reply may be there for what isn't settled; every row "
+             "must have its record, every refused "
              "record its dead\n"
-             "letter; every account is lived again from `open`. Requests that weren't answered when it began are "
+             "letter; every account is lived again from `open`. Requests that "
+             "weren't answered when it began are "
              "counted as in flight.\n"
-             "EXPIRED: one side was deleted by retention. Ends with \"0 differences\" and 0, else with 4.\n",
+             "EXPIRED: one side was deleted by retention. Ends with \"0 "
+             "differences\" and 0, else with 4.\n"
+             "The line \"audited:\" is for your records: its SHA-256 covers "
+             "requests, replies and tables, and is the same "
+             "for the same\n"
+             "ledger, read from the servers or from a dump. docs/replay.md "
+             "says how it is made.\n",
     CLI_ARGS(args),
     .run = run,
 };

@@ -47,7 +47,8 @@ bool command_find(const struct command *root, int argc, char **argv, struct comm
 static void print_usage(const struct command_line *line) {
     const struct command *command = line->command;
     printf("usage: paybuf %s", line->path);
-    if (command->children != NULL) printf("%sVERB", line->path[0] != '\0' ? " " : "");
+    if (command->children != NULL)
+        printf(command->run != NULL ? "%s[VERB]" : "%sVERB", line->path[0] != '\0' ? " " : "");
     for (size_t i = 0; i < command->arg_count; i++)
         if (command->args[i].name[0] != '-') printf(command->args[i].required ? " %s" : " [%s]", command->args[i].name);
     for (size_t i = 0; i < command->arg_count; i++)

@@ -2,7 +2,8 @@
 #include "tools/commands.h"
 
 static const struct command *const verbs[] = {
-    &cmd_init, &cmd_doctor, &cmd_account, &cmd_pay, &cmd_show, &cmd_listen, &cmd_status, &cmd_audit, NULL,
+    &cmd_init,  &cmd_doctor, &cmd_account, &cmd_pay,     &cmd_show, &cmd_listen, &cmd_status,
+    &cmd_audit, &cmd_dump,   &cmd_replay,  &cmd_recover, &cmd_dlq,  NULL,
 };
 
 const struct command paybuf_commands = {
@@ -15,6 +16,7 @@ const struct command paybuf_commands = {
                 "  paybuf show o-1                                        what was decided about it\n"
                 "  paybuf listen --state listen.state                     every reply, each once\n"
                 "  paybuf status                                          lanes, lag, what is halted and why\n"
-                "  paybuf audit                                           the proof: 0 differences\n",
+                "  paybuf audit                                           the proof: 0 differences\n"
+                "  paybuf recover                                         something is halted: what now?\n",
     .children = verbs,
 };

@@ -4,6 +4,7 @@
 
 #include "tools/command.h"
 
-extern const struct command cmd_account, cmd_audit, cmd_doctor, cmd_init, cmd_listen, cmd_pay, cmd_show, cmd_status;
+extern const struct command cmd_account, cmd_audit, cmd_dlq, cmd_doctor, cmd_dump, cmd_init, cmd_listen, cmd_pay,
+    cmd_recover, cmd_replay, cmd_show, cmd_status;
 
 #endif

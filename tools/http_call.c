@@ -32,7 +32,8 @@ static size_t take_bytes(char *bytes, size_t size, size_t count, void *argument)
 }
 
 static struct curl_slist *headers(const char *header) {
-    struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
+    bool typed = strncmp(header, "Content-Type:", 13) == 0;
+    struct curl_slist *list = typed ? NULL : curl_slist_append(NULL, "Content-Type: application/json");
     const char *key = getenv("PAYBUF_API_KEY");
     char bearer[600];
     if (header[0] != '\0') list = curl_slist_append(list, header);
@@ -68,7 +69,7 @@ enum pay_exit http_post(struct tool *tool, const char *url, const char *header, 
     if (curl == NULL) abort();
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    if (body != NULL) curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "paybuf/" PAY_VERSION);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);

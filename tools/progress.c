@@ -7,10 +7,21 @@
 #include <unistd.h>
 
 #define REDRAW_MS 100
+#define BAR_WIDTH 20
 
 void progress_begin(struct progress *progress, const char *what, int64_t total) {
-    *progress =
-        (struct progress){.what = what, .total = total, .began_ms = pay_clock_ms(), .wanted = isatty(STDERR_FILENO)};
+    *progress = (struct progress){
+        .what = what, .total = total, .began_ms = pay_clock_ms(), .wanted = isatty(STDERR_FILENO), .partition = -1};
+}
+
+void progress_at(struct progress *progress, int32_t partition, int64_t offset) {
+    progress->partition = partition;
+    progress->offset = offset;
+}
+
+static void draw_bar(int64_t done, int64_t total) {
+    int filled = (int)(done >= total ? BAR_WIDTH : done * BAR_WIDTH / total);
+    fprintf(stderr, "[%.*s%*s] ", filled, "####################", BAR_WIDTH - filled, "");
 }
 
 void progress_show(struct progress *progress, int64_t done) {
@@ -20,10 +31,14 @@ void progress_show(struct progress *progress, int64_t done) {
     progress->shown_ms = now_ms;
     progress->shown = true;
     int64_t rate = done * 1000 / spent_ms;
-    fprintf(stderr, "\r\033[K%" PRId64 " %s, %" PRId64 "/s", done, progress->what, rate);
+    fputs("\r\033[K", stderr);
+    if (progress->total > 0) draw_bar(done, progress->total);
+    fprintf(stderr, "%" PRId64 " %s, %" PRId64 "/s", done, progress->what, rate);
     if (progress->total > 0)
         fprintf(stderr, ", %" PRId64 "%%, %" PRId64 " s left", done * 100 / progress->total,
                 rate > 0 ? (progress->total - done) / rate : 0);
+    if (progress->partition >= 0)
+        fprintf(stderr, ", partition %" PRId32 " at %" PRId64, progress->partition, progress->offset);
     fflush(stderr);
 }
 

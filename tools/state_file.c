@@ -14,7 +14,7 @@
 
 #define FIRST_LINE "paybuf-reader 1"
 
-void state_add(struct state *state, const struct state_entry *entry) {
+void state_add(struct state *state, const struct paybuf_listener_position *entry) {
     if (state->count == state->capacity) {
         state->capacity = state->capacity == 0 ? 16 : 2 * state->capacity;
         state->entries = realloc(state->entries, state->capacity * sizeof *state->entries);
@@ -36,7 +36,7 @@ static bool number(char **rest, int64_t *ret_number) {
 }
 
 static bool read_entry(char *line, struct state *state) {
-    struct state_entry entry;
+    struct paybuf_listener_position entry;
     int64_t partition;
     if (!number(&line, &entry.generation) || !number(&line, &partition) || !number(&line, &entry.next) ||
         !number(&line, &entry.reply_offset) || !number(&line, &entry.resync_until))
@@ -108,7 +108,7 @@ static bool write_lines(FILE *file, const struct state *state) {
     if (state->output_bytes >= 0) fprintf(file, "output %" PRId64 "\n", state->output_bytes);
     fputs("# generation partition next-source-offset reply-offset resync-until\n", file);
     for (size_t i = 0; i < state->count; i++) {
-        const struct state_entry *entry = &state->entries[i];
+        const struct paybuf_listener_position *entry = &state->entries[i];
         fprintf(file, "%" PRId64 " %" PRId32 " %" PRId64 " %" PRId64 " %" PRId64 "\n", entry->generation,
                 entry->partition, entry->next, entry->reply_offset, entry->resync_until);
     }

@@ -17,28 +17,21 @@
 #ifndef PAY_TOOLS_STATE_FILE_H
 #define PAY_TOOLS_STATE_FILE_H
 
+#include <paybuf/listener.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define STATE_LEDGER_MAX 37
 
-struct state_entry {
-    int64_t generation; /* 0: none seen yet */
-    int32_t partition;
-    int64_t next;         /* n: the next source offset that is wanted */
-    int64_t reply_offset; /* everything this reader still wants lies at or above it in the reply log */
-    int64_t resync_until; /* E0 while not synced, else 0 */
-};
-
 struct state {
     char ledger_id[STATE_LEDGER_MAX]; /* "" before the first reply */
     int64_t output_bytes;             /* of listen --to; -1: none */
-    struct state_entry *entries;
+    struct paybuf_listener_position *entries;
     size_t count, capacity;
 };
 
-void state_add(struct state *state, const struct state_entry *entry);
+void state_add(struct state *state, const struct paybuf_listener_position *entry);
 void state_free(struct state *state);
 
 enum state_load { STATE_LOADED, STATE_ABSENT, STATE_BAD };

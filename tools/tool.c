@@ -8,9 +8,11 @@
 
 static void say(const struct tool *tool, const char *format, va_list arguments) {
     fflush(stdout);
+    flockfile(stderr); /* a line is one line, whoever else speaks */
     fprintf(stderr, "paybuf%s%s: ", tool->verb[0] != '\0' ? " " : "", tool->verb);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
+    funlockfile(stderr);
 }
 
 enum pay_exit tool_fail(const struct tool *tool, enum pay_exit exit_code, const char *format, ...) {
@@ -65,7 +67,7 @@ static void keep_log_line(void *argument, int level, const char *facility, const
     if (level <= 4) snprintf(tool->kafka_trouble, sizeof tool->kafka_trouble, "%s", text);
 }
 
-static struct pay_kafka_options kafka_options(struct tool *tool) {
+struct pay_kafka_options tool_kafka_options(struct tool *tool) {
     return (struct pay_kafka_options){.settings = tool->config.kafka,
                                       .setting_count = tool->config.kafka_count,
                                       .client_id = "paybuf",
@@ -84,14 +86,14 @@ enum pay_exit tool_open_database(struct tool *tool, enum pay_pg_role role, struc
 }
 
 enum pay_exit tool_open_admin(struct tool *tool, struct pay_kafka_admin **ret_admin) {
-    const struct pay_kafka_options options = kafka_options(tool);
+    const struct pay_kafka_options options = tool_kafka_options(tool);
     struct pay_error error;
     return pay_kafka_admin_open(&options, ret_admin, &error) == PAY_OK ? PAY_EXIT_OK : tool_unavailable(tool, &error);
 }
 
 enum pay_exit tool_open_reader(struct tool *tool, bool committed_only, struct pay_kafka_reader **ret_reader) {
     const struct pay_kafka_reader_options options = {
-        .kafka = kafka_options(tool), .committed_only = committed_only, .fetch_wait_ms = FETCH_WAIT_MS};
+        .kafka = tool_kafka_options(tool), .committed_only = committed_only, .fetch_wait_ms = FETCH_WAIT_MS};
     struct pay_error error;
     return pay_kafka_reader_open(&options, ret_reader, &error) == PAY_OK ? PAY_EXIT_OK : tool_unavailable(tool, &error);
 }

@@ -43,6 +43,9 @@ enum pay_exit tool_open_database(struct tool *tool, enum pay_pg_role role, struc
 enum pay_exit tool_open_admin(struct tool *tool, struct pay_kafka_admin **ret_admin);
 enum pay_exit tool_open_reader(struct tool *tool, bool committed_only, struct pay_kafka_reader **ret_reader);
 
+/* Settings and log of any Kafka handle of a verb. */
+struct pay_kafka_options tool_kafka_options(struct tool *tool);
+
 /* The number of partitions of a topic that must exist. */
 enum pay_exit tool_partitions(struct tool *tool, const char *topic, int32_t *ret_partitions);
 

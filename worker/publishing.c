@@ -5,7 +5,7 @@
  */
 #include "worker/worker_state.h"
 
-#include "codec/reply_codec.h"
+#include "codec/reply_record.h"
 
 #include <assert.h>
 #include <openssl/sha.h>
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLY_HEADERS_MAX 12
 #define BLOCKED_TOO_LONG_MS 30000
 #define SILENT_TOO_LONG_MS                                                                                             \
     30000 /* three times the reply producers' socket time-out: the library had time to try again */
@@ -21,53 +20,18 @@
 
 /* --- replies --- */
 
-struct reply_texts {
-    char source_offset[21], covers_from[21], generation[21];
-    char id[PAY_TOPIC_MAX + 1 + PAY_POSITION_TEXT_MAX];
-    char source[PAY_TOPIC_MAX + 16];
-    char type[40];
-    char time[PAY_TIME_TEXT_MAX];
-    char value[PAY_REPLY_TEXT_MAX];
-};
-
-static void add_header(struct pay_outgoing *reply, struct pay_header *headers, const char *name, const char *value,
-                       size_t length) {
-    assert(reply->header_count < REPLY_HEADERS_MAX);
-    headers[reply->header_count++] = (struct pay_header){name, value, length};
-}
-
 static enum pay_move send_reply(struct pay_worker *w, struct pay_lane *lane, const struct pay_record *record,
                                 const struct pay_answer *answer, int64_t covers_from, struct pay_error *error) {
-    struct reply_texts text;
-    struct pay_header headers[REPLY_HEADERS_MAX];
-    char position[PAY_POSITION_TEXT_MAX];
-    size_t key_length = strlen(record->key);
-    struct pay_outgoing reply = {.partition = lane->partition,
-                                 .source_offset = record->position.offset,
-                                 .key = key_length > 0 ? record->key : NULL,
-                                 .key_length = key_length,
-                                 .value = text.value,
-                                 .headers = headers};
-    reply.value_length = pay_reply_format(record, answer, text.value, sizeof text.value);
-    pay_position_format(&record->position, position);
-    add_header(&reply, headers, "source-offset", text.source_offset,
-               pay_decimal_format(record->position.offset, text.source_offset));
-    add_header(&reply, headers, "covers-from", text.covers_from, pay_decimal_format(covers_from, text.covers_from));
-    add_header(&reply, headers, "log-generation", text.generation,
-               pay_decimal_format(record->position.generation, text.generation));
-    add_header(&reply, headers, "ledger-id", w->books.ledger_id, strlen(w->books.ledger_id));
-    add_header(&reply, headers, "ce_specversion", "1.0", 3);
-    add_header(&reply, headers, "ce_id", text.id,
-               (size_t)snprintf(text.id, sizeof text.id, "%s/%s", w->options.request_topic, position));
-    add_header(&reply, headers, "ce_type", text.type,
-               (size_t)snprintf(text.type, sizeof text.type, "paybuf.payment.%s", pay_outcome_name(answer->outcome)));
-    add_header(&reply, headers, "ce_source", text.source,
-               (size_t)snprintf(text.source, sizeof text.source, "/paybuf/%s", w->options.request_topic));
-    if (key_length > 0) add_header(&reply, headers, "ce_subject", record->key, key_length);
-    add_header(&reply, headers, "ce_time", text.time, pay_time_format(answer->decided_at_us, text.time));
-    add_header(&reply, headers, "content-type", "application/json", 16);
-    if (record->traceparent != NULL)
-        add_header(&reply, headers, "traceparent", record->traceparent, record->traceparent_length);
+    struct pay_reply_record made;
+    pay_reply_record_make(record, answer, covers_from, w->options.request_topic, w->books.ledger_id, &made);
+    const struct pay_outgoing reply = {.partition = lane->partition,
+                                       .source_offset = record->position.offset,
+                                       .key = made.key,
+                                       .key_length = made.key_length,
+                                       .value = made.value,
+                                       .value_length = made.value_length,
+                                       .headers = made.headers,
+                                       .header_count = made.header_count};
     return w->stream->ops->publish(w->stream, w->slot_of[lane->partition], &reply, error);
 }
 

@@ -2,15 +2,18 @@
 # packages.sh - install what is missing, and only that. With nothing missing there is no network and no root needed.
 
 packages_build=(build-essential cmake ninja-build pkg-config librdkafka-dev libpq-dev libjansson-dev libcmocka-dev
-    libmicrohttpd-dev libinih-dev libssl-dev libcurl4-openssl-dev)
+    libmicrohttpd-dev libinih-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev python3-yaml)
 packages_servers=(postgresql kcat default-jre-headless)
-packages_tests=(python3 python3-pytest python3-confluent-kafka python3-psycopg2 curl openssl spin)
+packages_tests=(python3 python3-pytest python3-confluent-kafka python3-psycopg2 python3-jsonschema curl openssl spin
+    default-jdk-headless libpostgresql-jdbc-java)
 packages_bench=(nginx)                   # the intake's yardstick
 packages_chaos=(iproute2 nftables libfaketime)
 packages_format=(clang-format-14)
 packages_fuzz=(clang libclang-rt-dev)
+packages_conformance=(python3-venv)
+packages_lint=(nodejs npm)
 
-# need GROUP...: build, servers, tests, bench, chaos, format, fuzz
+# need GROUP...: build, servers, tests, bench, chaos, format, fuzz, conformance, lint
 need() {
     local wanted=() missing=() group package
     for group in "$@"; do
@@ -33,7 +36,10 @@ need() {
 provided_otherwise() {
     case $1 in
     default-jre-headless) command -v java >/dev/null ;;
+    default-jdk-headless) command -v javac >/dev/null ;;
     maven) command -v mvn >/dev/null ;;
+    nodejs) command -v node >/dev/null ;;
+    npm) command -v npm >/dev/null ;;
     nginx) [[ -x /usr/sbin/nginx ]] || command -v nginx >/dev/null ;;
     *) return 1 ;;
     esac

@@ -99,6 +99,7 @@ url = $(database_url)
 [producer]
 listen = $listen
 admin = $admin
+database = $(database_url)
 
 [worker]
 # worker-1's; ./dev gives each worker its own through PAYBUF_WORKER_ADMIN

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from intake_waiting import start_following  # noqa: E402
+from raw_http import Connection  # noqa: E402
 from stack import ROOT, Stack  # noqa: E402
 
 
@@ -68,6 +70,21 @@ def new_ledger(request, servers):
     yield make
     for ledger in made:
         ledger.kill_children()
+
+
+@pytest.fixture
+def idle(new_ledger):
+    """A ledger with an intake and nobody who settles."""
+    ledger = new_ledger(workers=(), accounts=["alice"])
+    start_following(ledger)
+    return ledger
+
+
+@pytest.fixture
+def connection(intake):
+    """One to the module's intake."""
+    with Connection(intake.env["PAYBUF_HTTP_URL"]) as one:
+        yield one
 
 
 def keep_logs(request, stack):

@@ -70,6 +70,10 @@ class KafkaProxy:
         """Kept back until release(), and with it all that follows on the same connection."""
         return self.add(Rule("hold", 0, client, times))
 
+    def delay(self, late_s, client="", times=1, when=None):
+        """Given to the broker, which appends; its answer, and all behind it, reaches the client so much later."""
+        return self.add(Rule("delay", 0, client, times, when, late_s))
+
     def add(self, rule):
         with self.lock:
             self.rules.append(rule)
@@ -122,8 +126,8 @@ class KafkaProxy:
 class Due:
     """An answer that the client waits for: the broker's, to a request of this kind, or one of our own in its place."""
 
-    def __init__(self, api, own, from_broker):
-        self.api, self.own, self.from_broker = api, own, from_broker
+    def __init__(self, api, own, from_broker, late_s=0):
+        self.api, self.own, self.from_broker, self.late_s = api, own, from_broker, late_s
         self.frame = None                   # set when it may go
 
 
@@ -162,9 +166,9 @@ class Connection:
                     rule.released.wait()
                 elif rule.action == "swallow":
                     self.silent = True
-                else:
+                elif rule.action != "delay":
                     own = produce_answer(version, correlation, produced_partitions(version, frame[10 + max(length, 0):]), rule.error)
-            due = Due(api, own, from_broker=not rule or rule.action != "refuse")
+            due = Due(api, own, from_broker=not rule or rule.action != "refuse", late_s=rule.late_s if rule else 0)
             with self.lock:
                 self.due.append(due)
                 self.proxy.most_unanswered = max(self.proxy.most_unanswered, sum(d.api == PRODUCE for d in self.due))
@@ -184,7 +188,11 @@ class Connection:
                 frame = due.own
             elif due.api in (METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER):
                 frame = frame.replace(self.proxy.broker_says, self.proxy.proxy_says)
-            self.answer(due, frame)
+            due.from_broker = False         # it has come
+            if due.late_s:
+                threading.Timer(due.late_s, self.guarded_answer, args=(due, frame)).start()
+            else:
+                self.answer(due, frame)
 
     def answer(self, due, frame):
         """This one may go now; and so may all behind it that waited for it."""

@@ -131,7 +131,8 @@ class Stack:
     def start(self, name="worker-1", wait=True, **environment):
         """Starts a worker or the intake ("producer"); PAYBUF_* in `environment` go to it."""
         if name == "producer":
-            own = {"PAYBUF_PRODUCER_LISTEN": self.env["PAYBUF_HTTP_URL"][len("http://"):], "PAYBUF_PRODUCER_ADMIN": f"127.0.0.1:{self.admin_port(name)}"}
+            own = {"PAYBUF_PRODUCER_LISTEN": self.env["PAYBUF_HTTP_URL"][len("http://"):], "PAYBUF_PRODUCER_ADMIN": f"127.0.0.1:{self.admin_port(name)}",
+                   "PAYBUF_PRODUCER_DATABASE": self.env["PAYBUF_DATABASE_URL"]}
         else:
             own = {"PAYBUF_WORKER_ADMIN": f"127.0.0.1:{self.admin_port(name)}"}
         program = self.binary("paybuf-producer" if name == "producer" else "paybuf-worker")

@@ -4,47 +4,30 @@
 #include "base/config_table.h"
 #include "base/kafka_settings.h"
 #include "base/suggest.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "temp_file.h"
 
 extern char **environ;
 
 static struct pay_config config;
 static char message[1024];
-static char path[64];
+static struct temp_file file;
 
 static int clean_environment(void **state) {
     (void)state;
     clearenv();
     message[0] = '\0';
-    path[0] = '\0';
     return 0;
 }
 
 static int remove_file(void **state) {
     (void)state;
-    if (path[0] != '\0') unlink(path);
+    temp_file_remove(&file);
     return 0;
 }
 
-static void write_file(const char *text) {
-    strcpy(path, "/tmp/paybuf-test-config-XXXXXX");
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-}
-
 static bool load_text(const char *text) {
-    write_file(text);
-    return pay_config_load(&config, path, NULL, NULL, message, sizeof message);
+    temp_file_write(&file, text);
+    return pay_config_load(&config, file.path, NULL, NULL, message, sizeof message);
 }
 
 static bool load_flags(int *argc, char **argv) {
@@ -89,8 +72,8 @@ static void environment_wins_over_file_and_flags_over_both(void **state) {
     char first[] = "program", flag[] = "--producer.drain_ms=3", rest[] = "verb";
     char *argv[] = {first, flag, rest, NULL};
     int argc = 3;
-    write_file("[producer]\ndrain_ms = 1\nstall_ms = 51\n[topics]\nrequest = file\n");
-    setenv("PAYBUF_CONFIG", path, 1);
+    temp_file_write(&file, "[producer]\ndrain_ms = 1\nstall_ms = 51\n[topics]\nrequest = file\n");
+    setenv("PAYBUF_CONFIG", file.path, 1);
     setenv("PAYBUF_PRODUCER_DRAIN_MS", "2", 1);
     setenv("PAYBUF_REQUEST_TOPIC", "environment", 1);
     setenv("PAYBUF_KAFKA_BOOTSTRAP", "c:3", 1);

@@ -5,18 +5,18 @@
 
 /* What an account lived through; ids are the events' numbers. */
 static const struct book_event life[] = {
-    {"default", "alice", 0, "active", -50, true, 340, "EUR", NULL, "11"}, /* the row: floor, balance, version */
-    {"default", "alice", 1, "open", 1000, false, 0, NULL, NULL, "open:alice"},
-    {"default", "alice", 2, "paid", 600, true, 400, "EUR", NULL, "o-1#1"},
-    {"default", "alice", 3, "declined", 500, true, 400, "EUR", "insufficient_funds", "o-2#1"},
-    {"default", "alice", 4, "declined", 1, true, 400, "USD", "currency_mismatch", "o-3#1"},
-    {"default", "alice", 5, "freeze", 0, false, 0, NULL, NULL, "f"},
-    {"default", "alice", 6, "declined", 1, true, 400, "EUR", "account_frozen", "o-4#1"},
-    {"default", "alice", 7, "unfreeze", 0, false, 0, NULL, NULL, "u"},
-    {"default", "alice", 8, "floor", -50, false, 0, NULL, NULL, "fl"},
-    {"default", "alice", 9, "paid", 450, true, -50, "EUR", NULL, "o-5#1"},
-    {"default", "alice", 10, "credit", 400, false, 0, NULL, NULL, "c"},
-    {"default", "alice", 11, "debit", 10, false, 0, NULL, NULL, "d"},
+    {"default", "alice", 0, "active", -50, true, 340, "EUR", NULL, "11", {0}}, /* the row: floor, balance, version */
+    {"default", "alice", 1, "open", 1000, false, 0, NULL, NULL, "open:alice", {0}},
+    {"default", "alice", 2, "paid", 600, true, 400, "EUR", NULL, "o-1#1", {0}},
+    {"default", "alice", 3, "declined", 500, true, 400, "EUR", "insufficient_funds", "o-2#1", {0}},
+    {"default", "alice", 4, "declined", 1, true, 400, "USD", "currency_mismatch", "o-3#1", {0}},
+    {"default", "alice", 5, "freeze", 0, false, 0, NULL, NULL, "f", {0}},
+    {"default", "alice", 6, "declined", 1, true, 400, "EUR", "account_frozen", "o-4#1", {0}},
+    {"default", "alice", 7, "unfreeze", 0, false, 0, NULL, NULL, "u", {0}},
+    {"default", "alice", 8, "floor", -50, false, 0, NULL, NULL, "fl", {0}},
+    {"default", "alice", 9, "paid", 450, true, -50, "EUR", NULL, "o-5#1", {0}},
+    {"default", "alice", 10, "credit", 400, false, 0, NULL, NULL, "c", {0}},
+    {"default", "alice", 11, "debit", 10, false, 0, NULL, NULL, "d", {0}},
 };
 #define EVENTS (sizeof life / sizeof *life)
 

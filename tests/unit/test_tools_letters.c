@@ -3,6 +3,7 @@
 
 #include "core/request.h"
 #include "tools/audit_letters.h"
+#include "tools/dlq_letter.h"
 
 static struct letters letters;
 
@@ -76,6 +77,42 @@ static void many_letters_are_all_found(void **state) {
     }
 }
 
+static void what_became_of_a_letter_is_no_letter(void **state) {
+    (void)state;
+    const struct pay_header headers[] = {{"marker", "discarded", 9}, {"of", "1-3-17", 6}};
+    const struct pay_log_record marker = {.value = "{}", .value_length = 2, .headers = headers, .header_count = 2};
+    struct dlq_letter read;
+    add("1-3-17", "k", "v");
+    int64_t before = letters.records;
+    letters_add(&letters, &marker);
+    assert_int_equal(letters.records, before);
+    assert_int_equal(letters.unreadable, 0);
+    assert_int_equal(find(17, "k", "v"), LETTER_SAME);
+    dlq_read(&marker, &read);
+    assert_int_equal(read.kind, DLQ_MARKER);
+    assert_int_equal(read.state, DLQ_DISCARDED);
+    assert_int_equal(read.position.offset, 17);
+}
+
+static void a_letter_cant_pass_for_a_marker_by_its_senders_headers(void **state) {
+    (void)state;
+    /* The worker puts orig- before the names of a record's own headers; and a record with a key is never a marker. */
+    const struct pay_header headers[] = {{"position", "1-3-5", 5},
+                                         {"reason", "bad_field", 9},
+                                         {"orig-marker", "discarded", 9},
+                                         {"orig-of", "1-3-17", 6}};
+    const struct pay_header forged[] = {{"marker", "discarded", 9}, {"of", "1-3-17", 6}};
+    struct dlq_letter read;
+    dlq_read(&(struct pay_log_record){.value = "x", .value_length = 1, .headers = headers, .header_count = 4}, &read);
+    assert_int_equal(read.kind, DLQ_LETTER);
+    assert_int_equal(read.reason, PAY_BAD_FIELD);
+    dlq_read(&(struct pay_log_record){.key = "k", .key_length = 1, .headers = forged, .header_count = 2}, &read);
+    assert_int_equal(read.kind, DLQ_OTHER);
+    const struct pay_header unknown[] = {{"marker", "lost", 4}, {"of", "1-3-17", 6}};
+    dlq_read(&(struct pay_log_record){.headers = unknown, .header_count = 2}, &read);
+    assert_int_equal(read.kind, DLQ_OTHER);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_letter_is_found_by_position_and_bytes, release),
@@ -83,6 +120,8 @@ int main(void) {
         cmocka_unit_test_teardown(a_stub_stands_for_what_is_too_large, release),
         cmocka_unit_test_teardown(letters_without_a_position_are_counted, release),
         cmocka_unit_test_teardown(many_letters_are_all_found, release),
+        cmocka_unit_test_teardown(what_became_of_a_letter_is_no_letter, release),
+        cmocka_unit_test_teardown(a_letter_cant_pass_for_a_marker_by_its_senders_headers, release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

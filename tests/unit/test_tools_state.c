@@ -33,9 +33,9 @@ static void write_file(const char *text) {
 static void what_was_saved_is_loaded(void **state) {
     (void)state;
     struct state saved = {.ledger_id = "d03dbc18-12e4-46be-9a87-433a64143dd2", .output_bytes = 4711}, loaded;
-    state_add(&saved, &(struct state_entry){1, 0, 17, 25, 0});
-    state_add(&saved, &(struct state_entry){2, 0, 0, 25, 0});
-    state_add(&saved, &(struct state_entry){0, 11, 0, INT64_MAX, 1000});
+    state_add(&saved, &(struct paybuf_listener_position){1, 0, 17, 25, 0});
+    state_add(&saved, &(struct paybuf_listener_position){2, 0, 0, 25, 0});
+    state_add(&saved, &(struct paybuf_listener_position){0, 11, 0, INT64_MAX, 1000});
     assert_true(state_save(path, &saved, why, sizeof why));
     assert_int_equal(state_load(path, &loaded, why, sizeof why), STATE_LOADED);
     assert_string_equal(loaded.ledger_id, saved.ledger_id);

@@ -1,0 +1,263 @@
+#include "base/clock.h"
+#include "codec/reply_headers.h"
+#include "codec/reply_record.h"
+#include "core/answer.h"
+#include "kafka/kafka_publisher.h"
+#include "sql/pay_sql.h"
+#include "tools/audit_online.h"
+#include "tools/audit_requests.h"
+#include "tools/replay.h"
+#include "tools/replay_dry_run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SILENCE_MS 30000
+
+/* clang-format off */
+static const struct out_column columns[] = {
+    {"from", "from", false}, {"to", "to", false}, {"replies", "replies", false}, {"where", "where", false}};
+/* clang-format on */
+
+struct replies {
+    struct audit *audit;
+    struct audit_lane *lane;
+    const struct replay_selection *selection;
+    const struct replay_how *how;
+    int64_t next; /* covers-from of the next one */
+    int64_t last; /* source offset of the last one; -1 */
+    int64_t count, began_ms;
+    struct pay_kafka_publisher *publisher; /* NULL: a file, or nothing is written */
+    FILE *file;
+    int64_t acknowledged; /* log offset of the last one */
+    bool failed;
+    char why[64];
+};
+
+void replay_pace(int64_t rate, int64_t done, int64_t began_ms) {
+    if (rate == 0) return;
+    int64_t ahead_ms = began_ms + done * 1000 / rate - pay_clock_ms();
+    if (ahead_ms > 0)
+        nanosleep(&(struct timespec){.tv_sec = ahead_ms / 1000, .tv_nsec = ahead_ms % 1000 * 1000000}, NULL);
+}
+
+/* ---- may it be? ---- */
+
+static enum pay_exit refuse(const struct replies *replies, const char *why) {
+    return tool_fail(replies->audit->tool, PAY_EXIT_FAILURE,
+                     "nothing is published into %s: %s; --to-topic and --to-file are always possible",
+                     replies->audit->reply_topic, why);
+}
+
+static enum pay_exit check_trust(const struct replies *replies) {
+    char why[200] = "";
+    bool found;
+    struct pay_error error;
+    if (pay_pg_exec_value(audit_online_database(replies->audit), pay_sql_tools_replay_trust, NULL, why, sizeof why,
+                          &found, &error) != PAY_OK)
+        return tool_error(replies->audit->tool, &error);
+    return found ? refuse(replies, why) : PAY_EXIT_OK;
+}
+
+/* The largest source offset that was answered in this generation; -1: none. */
+static enum pay_exit largest_answered(const struct replies *replies, int64_t *ret_largest) {
+    struct audit_source *source = replies->audit->source;
+    const struct lane_view *view = &replies->lane->view;
+    struct pay_log_record record;
+    struct pay_reply_headers headers;
+    bool found = view->reply_start < view->reply_end;
+    *ret_largest = -1;
+    if (!found) return PAY_EXIT_OK;
+    enum pay_exit status =
+        source->ops->log_seek(source, AUDIT_REPLIES, view->partition, view->reply_start, view->reply_end);
+    while (status == PAY_EXIT_OK) {
+        status = source->ops->log_next(source, AUDIT_REPLIES, &record, &found);
+        if (status != PAY_EXIT_OK || !found) break;
+        if (pay_reply_headers_read(&record, &headers) && headers.log_generation == view->generation &&
+            strcmp(headers.ledger_id, replies->audit->ledger_id) == 0 && headers.source_offset > *ret_largest)
+            *ret_largest = headers.source_offset;
+    }
+    source->ops->log_stop(source, AUDIT_REPLIES);
+    return status;
+}
+
+/* As a publishing session must (PROTOCOL 5): begin at or below the largest answered offset + 1. And as a tool should: end there. */
+static enum pay_exit bound_by_log(struct replies *replies) {
+    struct lane_view *view = &replies->lane->view;
+    int64_t largest;
+    enum pay_exit status = check_trust(replies);
+    if (status == PAY_EXIT_OK) status = largest_answered(replies, &largest);
+    if (status != PAY_EXIT_OK) return status;
+    if (largest >= view->processed)
+        return refuse(replies, "the log holds replies that the database doesn't know; see docs/halts.md, "
+                               "database_rolled_back");
+    if (replies->next > largest + 1)
+        return refuse(replies, "no request behind that position was answered before, and a worker will; begin earlier");
+    if (view->processed > largest + 1) view->processed = largest + 1;
+    return PAY_EXIT_OK;
+}
+
+/* ---- publishing ---- */
+
+static bool take_reports(struct replies *replies) {
+    struct pay_kafka_report report;
+    while (!replies->failed && pay_kafka_publisher_next_report(replies->publisher, &report)) {
+        replies->failed = report.failed || report.fatal || report.offset <= replies->acknowledged;
+        if (replies->failed) snprintf(replies->why, sizeof replies->why, "%s", report.code);
+        replies->acknowledged = report.offset;
+    }
+    return !replies->failed;
+}
+
+/* Until at most `left` are outstanding. */
+static bool wait_for_reports(struct replies *replies, uint64_t left) {
+    uint64_t before = UINT64_MAX;
+    for (int64_t until_ms = pay_clock_ms() + SILENCE_MS; take_reports(replies);) {
+        uint64_t outstanding = pay_kafka_publisher_outstanding(replies->publisher);
+        if (outstanding <= left) return true;
+        if (outstanding < before) until_ms = pay_clock_ms() + SILENCE_MS;
+        before = outstanding;
+        if (pay_clock_ms() >= until_ms) {
+            snprintf(replies->why, sizeof replies->why, "no acknowledgement for %d s", SILENCE_MS / 1000);
+            return false;
+        }
+        poll(&(struct pollfd){.fd = pay_kafka_publisher_descriptor(replies->publisher), .events = POLLIN}, 1, 100);
+    }
+    return false;
+}
+
+static enum pay_exit not_published(const struct replies *replies) {
+    char where[PAY_POSITION_TEXT_MAX];
+    audit_where(replies->lane, replies->next, where);
+    return tool_fail(replies->audit->tool, PAY_EXIT_TEMPORARY,
+                     "publishing stopped before or at %s (%s); what is there are true copies, and the same command "
+                     "again is safe",
+                     where, replies->why);
+}
+
+static enum pay_exit publish(struct replies *replies, const struct pay_reply_record *reply) {
+    const struct pay_kafka_message message = {.partition = replies->lane->view.partition,
+                                              .key = reply->key,
+                                              .key_length = reply->key_length,
+                                              .value = reply->value,
+                                              .value_length = reply->value_length,
+                                              .headers = reply->headers,
+                                              .header_count = reply->header_count};
+    struct pay_error error;
+    for (;;) {
+        enum pay_move move = pay_kafka_publisher_publish(replies->publisher, &message, &error);
+        if (move == PAY_OK) break;
+        snprintf(replies->why, sizeof replies->why, "%.60s", error.text);
+        if (move != PAY_AGAIN || !wait_for_reports(replies, 1000)) return not_published(replies);
+    }
+    return take_reports(replies) ? PAY_EXIT_OK : not_published(replies);
+}
+
+static enum pay_exit give(struct replies *replies, const struct pay_record *record, const struct pay_answer *answer) {
+    struct pay_reply_record reply;
+    enum pay_exit status = PAY_EXIT_OK;
+    pay_reply_record_make(record, answer, replies->next, replies->audit->request_topic, replies->audit->ledger_id,
+                          &reply);
+    if (replies->publisher != NULL) status = publish(replies, &reply);
+    if (replies->file != NULL &&
+        (fwrite(reply.value, reply.value_length, 1, replies->file) != 1 || fputc('\n', replies->file) == EOF))
+        return tool_fail(replies->audit->tool, PAY_EXIT_FAILURE, "%s can't be written: %s", replies->how->file,
+                         strerror(errno));
+    replies->last = record->position.offset;
+    replies->next = replies->last + 1;
+    replies->count++;
+    if (replies->how->yes) replay_pace(replies->how->rate, replies->count, replies->began_ms);
+    return status;
+}
+
+static enum pay_exit give_all(struct replies *replies) {
+    struct audit_source *source = replies->audit->source;
+    struct audit_requests requests;
+    struct audit_request request;
+    struct pay_answer answer;
+    char where[PAY_POSITION_TEXT_MAX];
+    bool found;
+    enum pay_exit status = audit_requests_begin(&requests, replies->audit, replies->lane);
+    while (status == PAY_EXIT_OK) {
+        progress_at(&replies->audit->progress->bar, replies->lane->view.partition, requests.at);
+        status = source->ops->requests_next(source, &requests, &request, &found);
+        if (status != PAY_EXIT_OK || !found) break;
+        if (!pay_answer_find(request.record, request.refusal, request.known, &answer))
+            status = tool_fail(replies->audit->tool, PAY_EXIT_FAILURE,
+                               "%s was settled, and no row says how: rows were deleted; paybuf audit says more",
+                               audit_where(replies->lane, request.offset, where));
+        else if (replay_selected(replies->selection, request.record, &answer))
+            status = give(replies, request.record, &answer);
+    }
+    audit_requests_end(&requests);
+    progress_end(&replies->audit->progress->bar);
+    return status;
+}
+
+/* ---- where to ---- */
+
+static enum pay_exit open_target(struct replies *replies) {
+    struct tool *tool = replies->audit->tool;
+    const struct replay_how *how = replies->how;
+    const char *topic = how->topic != NULL ? how->topic : replies->audit->reply_topic;
+    const struct pay_kafka_publisher_options options = {.kafka = tool_kafka_options(tool),
+                                                        .topic = topic,
+                                                        .in_flight_max = 1,
+                                                        .linger_ms = 5,
+                                                        .wait_ms = TOOL_KAFKA_TIMEOUT_MS};
+    struct pay_error error;
+    if (!how->yes) return PAY_EXIT_OK;
+    if (how->file != NULL) {
+        replies->file = fopen(how->file, "wxe");
+        if (replies->file != NULL) return PAY_EXIT_OK;
+        return tool_fail(tool, PAY_EXIT_FAILURE, "%s can't be made: %s", how->file, strerror(errno));
+    }
+    if (pay_kafka_publisher_open(&options, &replies->publisher, &error) == PAY_OK) return PAY_EXIT_OK;
+    return tool_unavailable(tool, &error);
+}
+
+static enum pay_exit close_target(struct replies *replies, enum pay_exit status) {
+    if (replies->publisher != NULL && status == PAY_EXIT_OK && !wait_for_reports(replies, 0))
+        status = not_published(replies);
+    pay_kafka_publisher_close(replies->publisher);
+    if (replies->file != NULL && fclose(replies->file) != 0 && status == PAY_EXIT_OK)
+        status = tool_fail(replies->audit->tool, PAY_EXIT_FAILURE, "%s can't be written: %s", replies->how->file,
+                           strerror(errno));
+    return status;
+}
+
+static enum pay_exit report(const struct replies *replies, int64_t from) {
+    const struct replay_how *how = replies->how;
+    struct tool *tool = replies->audit->tool;
+    char first[PAY_POSITION_TEXT_MAX], last[PAY_POSITION_TEXT_MAX];
+    const char *where = how->file != NULL ? how->file : how->topic != NULL ? how->topic : replies->audit->reply_topic;
+    audit_where(replies->lane, from, first);
+    audit_where(replies->lane, replies->last, last);
+    json_t *row = json_pack("{s:s,s:I,s:s}", "from", first, "replies", (json_int_t)replies->count, "where", where);
+    json_object_set_new(row, "to", tool_text(replies->count > 0 ? last : NULL));
+    out_object(&tool->out, NULL, OUT_COLUMNS(columns), row);
+    if (how->yes) return PAY_EXIT_OK;
+    return tool_fail(tool, PAY_EXIT_USAGE, "this would be written; --yes does it");
+}
+
+enum pay_exit replay_replies(struct audit *audit, const struct replay_selection *selection, int64_t from,
+                             const struct replay_how *how) {
+    struct replies replies = {.audit = audit,
+                              .lane = &audit->lanes[0],
+                              .selection = selection,
+                              .how = how,
+                              .next = from,
+                              .last = -1,
+                              .acknowledged = -1,
+                              .began_ms = pay_clock_ms()};
+    enum pay_exit status = PAY_EXIT_OK;
+    if (how->topic == NULL && how->file == NULL) status = bound_by_log(&replies);
+    replay_narrow(audit, selection);
+    if (status == PAY_EXIT_OK) status = open_target(&replies);
+    if (status == PAY_EXIT_OK) status = close_target(&replies, give_all(&replies));
+    return status == PAY_EXIT_OK ? report(&replies, from) : status;
+}
