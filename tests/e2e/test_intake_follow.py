@@ -44,6 +44,7 @@ def test_a_broker_that_goes_and_comes_again_is_followed_again(idle, servers):
     assert ask(idle, order("o-2"), wait=1).status in (503, 504)
     assert waiters(idle) == 1
     servers.dev("start", "kafka")
+    idle.wait_ready("producer")             # before, new payments are refused
     wait_until(lambda: idle.metric("producer", "paybuf_intake_following") == 1, 60, "followed again")
     told(idle, p, s, value=b'{"afterwards":1}')
     answer = asking.end()                   # its time may be over, on a slow machine
