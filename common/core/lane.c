@@ -159,7 +159,7 @@ int64_t pay_lane_reply_sent(struct pay_lane *lane, int64_t source_offset) {
 
 bool pay_lane_acknowledged(struct pay_lane *lane, bool failed, int64_t log_offset, int64_t source_offset) {
     if (failed || log_offset < 0 || log_offset <= lane->last_ack_offset) return false;
-    if (source_offset < lane->replied_offset || source_offset >= lane->covers_from)
+    if (source_offset < lane->replied_offset || source_offset >= lane->covers_from || lane->unacknowledged == 0)
         return false; /* not sent, or acknowledged before */
     lane->last_ack_offset = log_offset;
     lane->claim_attempts = 0;
@@ -167,7 +167,7 @@ bool pay_lane_acknowledged(struct pay_lane *lane, bool failed, int64_t log_offse
     lane->reply_position = log_offset + 1;
     assert(lane->unreplied > 0);
     lane->unreplied--;
-    if (lane->unacknowledged > 0) lane->unacknowledged--;
+    lane->unacknowledged--;
     hold_invariants(lane);
     return true;
 }

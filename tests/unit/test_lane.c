@@ -623,6 +623,16 @@ static void a_report_of_what_was_not_sent_or_is_acknowledged_already_is_none(voi
     refused(lane, false, 52, 1);
 }
 
+static void more_acknowledgements_than_sent_replies_are_none(void **unused) {
+    (void)unused;
+    struct pay_lane lane = a_lane(0, -1, 0);
+    for (int64_t offset = 0; offset < 3; offset++) pay_lane_receive(&lane, offset);
+    settle(&lane, 2);
+    pay_lane_reply_sent(&lane, 2); /* as if 0 and 1 were holes */
+    assert_true(acknowledge(&lane, 50, 1));
+    refused(lane, false, 51, 2);
+}
+
 struct report {
     struct pay_lane lane;
 };
@@ -789,6 +799,7 @@ int main(void) {
         cmocka_unit_test(an_offset_that_does_not_increase_is_no_acknowledgement),
         cmocka_unit_test(the_first_acknowledgement_may_lie_at_log_offset_zero),
         cmocka_unit_test(a_report_of_what_was_not_sent_or_is_acknowledged_already_is_none),
+        cmocka_unit_test(more_acknowledgements_than_sent_replies_are_none),
         cmocka_unit_test(more_acknowledgements_than_records_are_a_programmers_error),
         cmocka_unit_test(an_acknowledgement_on_a_lane_that_is_not_open_is_a_programmers_error),
         cmocka_unit_test(a_new_session_accepts_offsets_anew),
