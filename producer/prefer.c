@@ -29,7 +29,7 @@ static int64_t read_seconds(const char *at, const char *end) {
 
 /* `=` and a word behind it, if they are there; NULL: an unended quote. *ret_value NULL: no value. */
 static const char *take_value(const char *at, const char **ret_value, const char **ret_end) {
-    *ret_value = NULL;
+    *ret_value = *ret_end = NULL;
     at = skip_blanks(at);
     if (*at != '=') return at;
     *ret_value = skip_blanks(at + 1);

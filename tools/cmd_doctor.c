@@ -25,21 +25,19 @@ static void add(struct doctor *doctor, const char *check, enum doctor_state stat
     doctor->failures += state == DOCTOR_FAILED;
 }
 
-static enum pay_exit check_kafka(struct doctor *doctor) {
-    static struct pay_kafka_report_card card;
+static enum pay_exit check_kafka(struct doctor *doctor, struct pay_kafka_report_card *card) {
     const struct pay_config *config = &doctor->tool->config;
     const struct pay_kafka_topic_names names = {config->request_topic, config->reply_topic, config->dead_letter_topic};
     struct pay_kafka_admin *admin;
     struct pay_error error;
     enum pay_exit status = tool_open_admin(doctor->tool, &admin);
     if (status != PAY_EXIT_OK) return status;
-    if (pay_kafka_check_all(admin, &names, TOOL_KAFKA_TIMEOUT_MS, &card, &error) != PAY_OK)
+    if (pay_kafka_check_all(admin, &names, TOOL_KAFKA_TIMEOUT_MS, card, &error) != PAY_OK)
         status = tool_unavailable(doctor->tool, &error);
     pay_kafka_admin_close(admin);
     if (status != PAY_EXIT_OK) return status;
-    snprintf(doctor->cluster_id, sizeof doctor->cluster_id, "%s", card.cluster_id);
-    for (uint32_t i = 0; i < card.count; i++) {
-        const struct pay_kafka_check *check = &card.checks[i];
+    for (uint32_t i = 0; i < card->count; i++) {
+        const struct pay_kafka_check *check = &card->checks[i];
         add(doctor, check->name,
             check->ok        ? DOCTOR_OK
             : check->warning ? DOCTOR_WARNING
@@ -63,9 +61,10 @@ static void print_fixes(struct doctor *doctor) {
 
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     (void)values;
-    struct doctor doctor = {.tool = tool, .add = add, .to_mend = json_array()};
+    static struct pay_kafka_report_card card;
+    struct doctor doctor = {.tool = tool, .card = &card, .add = add, .to_mend = json_array()};
     out_list(&tool->out, NULL, OUT_COLUMNS(columns));
-    enum pay_exit kafka = check_kafka(&doctor), database = doctor_database(&doctor);
+    enum pay_exit kafka = check_kafka(&doctor, &card), database = doctor_database(&doctor);
     print_fixes(&doctor);
     json_decref(doctor.to_mend);
     if (kafka != PAY_EXIT_OK) return kafka;

@@ -7,7 +7,22 @@
 
 #include <string.h>
 
-enum { FROM, STATE, TO, FORMAT, EXEC, FORWARD_TO, SECRET_FILE, TENANT, ACCOUNT, ORDER, OUTCOME, MAX, UNTIL_IDLE };
+enum {
+    FROM,
+    STATE,
+    TO,
+    FORMAT,
+    TEMPLATE,
+    EXEC,
+    FORWARD_TO,
+    SECRET_FILE,
+    TENANT,
+    ACCOUNT,
+    ORDER,
+    OUTCOME,
+    MAX,
+    UNTIL_IDLE
+};
 
 /* clang-format off */
 static const struct cli_arg args[] = {
@@ -15,6 +30,7 @@ static const struct cli_arg args[] = {
     [STATE] = {"--state", CLI_TEXT, false, "FILE", .help = "go on where this file says, and keep it up to date"},
     [TO] = {"--to", CLI_TEXT, false, "FILE", .help = "append the lines to this file; with --state each is there once even after SIGKILL"},
     [FORMAT] = {"--format", CLI_TEXT, false, "json|human", .initial = "json", .help = "the reply's value as it is, or a line for people"},
+    [TEMPLATE] = {"--template", CLI_TEXT, false, "TEXT", .help = "a line of your own: {order_id} {outcome} {reason|-}; for lines and for what --exec gets"},
     [EXEC] = {"--exec", CLI_TEXT, false, "COMMAND", .help = "hand each reply to a command: on stdin; exit status 0 takes it, else it is tried again, 10 times in all"},
     [FORWARD_TO] = {"--forward-to", CLI_TEXT, false, "URLS", .help = "POST each reply to a URL, or to several with spaces between; 2xx takes it, else it is tried again"},
     [SECRET_FILE] = {"--secret-file", CLI_TEXT, false, "FILE", .help = "with --forward-to: the secrets to sign with, a line each, whsec_... (Standard Webhooks)"},
@@ -53,6 +69,10 @@ static enum pay_exit check(struct tool *tool, const struct cli_value *values) {
     const char *format = values[FORMAT].text;
     if (strcmp(format, "json") != 0 && strcmp(format, "human") != 0)
         return tool_fail(tool, PAY_EXIT_USAGE, "--format: '%s' is neither json nor human", format);
+    if (values[TEMPLATE].given && values[FORMAT].given)
+        return tool_fail(tool, PAY_EXIT_USAGE, "--format or --template, not both");
+    if (values[TEMPLATE].given && values[FORWARD_TO].given)
+        return tool_fail(tool, PAY_EXIT_USAGE, "--template is for lines; --forward-to sends the reply's JSON as it is");
     if (values[EXEC].given && values[FORWARD_TO].given)
         return tool_fail(tool, PAY_EXIT_USAGE,
                          "--exec or --forward-to, not both: run two, each with a --state of its own");
@@ -73,12 +93,27 @@ static enum pay_exit take_filter(struct tool *tool, const struct cli_value *valu
                      values[OUTCOME].text);
 }
 
+/* *ret_template is NULL without one. `storage` holds it. */
+static enum pay_exit take_template(struct tool *tool, const struct cli_value *values, struct listen_template *storage,
+                                   const struct listen_template **ret_template) {
+    char why[256];
+    *ret_template = NULL;
+    if (!values[TEMPLATE].given) return PAY_EXIT_OK;
+    if (!listen_template_parse(values[TEMPLATE].text, storage, why, sizeof why))
+        return tool_fail(tool, PAY_EXIT_USAGE, "--template: %s", why);
+    *ret_template = storage;
+    return PAY_EXIT_OK;
+}
+
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     const char *from_text = values[FROM].given ? values[FROM].text : values[STATE].given ? "start" : "now";
     struct listen_filter filter;
+    struct listen_template storage;
+    const struct listen_template *template;
     struct listen_from from;
     enum pay_exit status = check(tool, values);
     if (status == PAY_EXIT_OK) status = take_filter(tool, values, &filter);
+    if (status == PAY_EXIT_OK) status = take_template(tool, values, &storage, &template);
     if (status != PAY_EXIT_OK) return status;
     if (!listen_from_parse(from_text, &from))
         return tool_fail(tool, PAY_EXIT_USAGE,
@@ -91,12 +126,14 @@ static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
                                                  .state_path = values[STATE].text,
                                                  .from = from,
                                                  .filter = filter,
+                                                 .template = template,
                                                  .max = values[MAX].number,
                                                  .idle_ms = values[UNTIL_IDLE].number * 1000};
         return listen_hand_over(tool, &handover);
     }
     struct listen listen = {.tool = tool,
                             .filter = filter,
+                            .template = template,
                             .format = strcmp(values[FORMAT].text, "human") == 0 ? LISTEN_HUMAN : LISTEN_JSON,
                             .state_path = values[STATE].text,
                             .max = values[MAX].number,
@@ -111,6 +148,7 @@ const struct command cmd_listen = {
     .examples =
         "  paybuf listen                                          what is answered from now on\n"
         "  paybuf listen --format human\n"
+        "  paybuf listen --template '{order_id} {outcome} {reason|-} {metadata.note}'\n"
         "  paybuf listen --from start --until-idle 2              everything there is, then end\n"
         "  paybuf listen --state my.state --to replies.ndjson     each reply once in the file, whatever happens\n"
         "  paybuf listen --state my.state | my-program            go on after a restart where it ended\n"
@@ -127,6 +165,16 @@ const struct command cmd_listen = {
         "repeats); in a file given with --to they are cut off first. At a gap the partition waits, the others go "
         "on, and the\n"
         "exit code is 4.\n"
+        "--template: {NAME} or {NAME|TEXT when there is none}; {{ and }} are braces. Control characters and "
+        "backslashes "
+        "of a text are\n"
+        "written as \\n, \\u001b, \\\\: a line stays one line. Names: schema tenant order_id attempt outcome reason "
+        "field duplicate\n"
+        "account_id amount_minor currency balance_after_minor account_version position original decided_at stored "
+        "metadata, of stored\n"
+        "stored.attempt stored.account_id .., of metadata any path metadata.NAME.NAME; and ledger_id log_generation "
+        "partition\n"
+        "source_offset reply_offset appended_ms.\n"
         "--exec and --forward-to keep the order within each partition, so of each order, and never skip: what isn't "
         "taken is tried\n"
         "again, and its partition waits. Each URL has a state of its own (FILE and eight digits), so a dead one holds "

@@ -3,6 +3,7 @@
 #include "core/outcome.h"
 #include "pg/schema.h"
 #include "sql/pay_sql.h"
+#include "tools/doctor_growth.h"
 
 #include <string.h>
 
@@ -80,10 +81,11 @@ static bool take_ledger(void *argument, const struct pay_pg_row *row) {
 static bool take_clusters(void *argument, const struct pay_pg_row *row) {
     struct doctor *doctor = argument;
     const char *cluster = pay_pg_column(row, 0);
-    bool same = doctor->cluster_id[0] == '\0' || cluster == NULL || strcmp(cluster, doctor->cluster_id) == 0;
+    const char *asked = doctor->card->cluster_id;
+    bool same = asked[0] == '\0' || cluster == NULL || strcmp(cluster, asked) == 0;
     doctor->add(
         doctor, "lanes' cluster", same ? DOCTOR_OK : DOCTOR_FAILED, cluster != NULL ? cluster : "none yet",
-        same ? "this one" : doctor->cluster_id,
+        same ? "this one" : asked,
         "[kafka] bootstrap.servers names another cluster than the one these books were kept for; point it at that one");
     return true;
 }
@@ -120,7 +122,7 @@ static enum pay_exit look(struct doctor *doctor, struct pay_pg *pg) {
     if (pay_pg_exec(pg, pay_sql_read_ledger, NULL, take_ledger, doctor, NULL, &error) != PAY_OK ||
         pay_pg_exec(pg, pay_sql_tools_clusters, &args, take_clusters, doctor, NULL, &error) != PAY_OK)
         return tool_error(doctor->tool, &error);
-    return PAY_EXIT_OK;
+    return doctor_growth(doctor, pg);
 }
 
 /* The URL's login must be able to read before anything can be checked; fsync off is what we want to tell, not a reason to refuse. */

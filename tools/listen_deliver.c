@@ -74,6 +74,16 @@ static struct lane *lane_of(struct run *run, int32_t partition) {
     return run->lanes[partition];
 }
 
+/* With what is handed over. */
+static void fill(struct listen_item *item, const struct listen_template *template,
+                 const struct paybuf_listener_reply *reply) {
+    FILE *text = open_memstream(&item->value, &item->length);
+    if (text == NULL) abort();
+    if (template == NULL || !listen_template_print(template, reply, text))
+        fwrite(reply->value, 1, reply->value_length, text);
+    if (fclose(text) != 0) abort(); /* out of memory */
+}
+
 static void add(struct run *run, const struct paybuf_listener_reply *reply) {
     const struct paybuf_listener_position *position = &reply->position;
     struct lane *lane = lane_of(run, position->partition);
@@ -83,12 +93,10 @@ static void add(struct run *run, const struct paybuf_listener_reply *reply) {
         return;
     }
     struct listen_item *item = &lane->waiting[(lane->first + lane->count) % LISTEN_WAITING_MAX];
-    *item = (struct listen_item){.position = *position, .passed_over = !wanted, .length = reply->value_length};
+    *item = (struct listen_item){.position = *position, .passed_over = !wanted};
     snprintf(item->id, sizeof item->id, "%s-%" PRId64 "-%" PRId32 "-%" PRId64, reply->ledger_id, position->generation,
              position->partition, reply->source_offset);
-    item->value = malloc(reply->value_length + 1);
-    if (item->value == NULL) abort();
-    memcpy(item->value, reply->value, reply->value_length);
+    if (wanted) fill(item, run->delivery->template, reply);
     run->accepted += wanted;
     run->waiting++;
     run->full += ++lane->count == LISTEN_WAITING_MAX;

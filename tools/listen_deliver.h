@@ -12,6 +12,7 @@
 #define PAY_TOOLS_LISTEN_DELIVER_H
 
 #include "tools/listen_filter.h"
+#include "tools/listen_template.h"
 #include "tools/state_file.h"
 #include "tools/tool.h"
 
@@ -23,7 +24,7 @@
 struct listen_item {
     struct paybuf_listener_position position;
     char id[LISTEN_ID_MAX]; /* ledger id and "g-p-o": the same at every try */
-    char *value;
+    char *value;            /* or the line that the template made of it */
     size_t length;
     bool passed_over; /* by the filter: only its position counts */
 };
@@ -53,6 +54,7 @@ struct listen_delivery {
     struct tool *tool;
     struct paybuf_listener *listener;
     const struct listen_filter *filter;
+    const struct listen_template *template; /* NULL: the value is handed over */
     const struct listen_port *port;
     const char *state_path; /* NULL: none */
     int64_t max, idle_ms;   /* 0: none */

@@ -1,5 +1,5 @@
 /*
- * listen_exec.h - hands a reply to a command: its value on stdin, its id in PAYBUF_REPLY_ID; exit status 0 takes it.
+ * listen_exec.h - hands a reply to a command: its value, or the line of a template, on stdin, its id in PAYBUF_REPLY_ID; exit status 0 takes it.
  * The command runs in /bin/sh, with the output of `paybuf listen`. Threads: one per listen_exec.
  */
 #ifndef PAY_TOOLS_LISTEN_EXEC_H

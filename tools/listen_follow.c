@@ -39,6 +39,14 @@ static enum pay_exit keep(struct listen *listen) {
 
 /* ---- following ---- */
 
+static void print(struct listen *listen, const struct paybuf_listener_reply *reply) {
+    FILE *lines = listen->output.lines;
+    if (listen->template != NULL && listen_template_print(listen->template, reply, lines))
+        fputc('\n', lines);
+    else
+        listen_print(lines, listen->format, listen->color, reply->value, reply->value_length);
+}
+
 static enum pay_exit take(struct listen *listen, enum paybuf_listener_result result,
                           const struct paybuf_listener_reply *reply) {
     if (result == PAYBUF_LISTENER_NOTHING) return PAY_EXIT_OK;
@@ -49,7 +57,7 @@ static enum pay_exit take(struct listen *listen, enum paybuf_listener_result res
         return PAY_EXIT_OK;
     }
     if (!listen_filter_wants(&listen->filter, reply->value, reply->value_length)) return PAY_EXIT_OK;
-    listen_print(listen->output.lines, listen->format, listen->color, reply->value, reply->value_length);
+    print(listen, reply);
     listen->printed++;
     return PAY_EXIT_OK;
 }

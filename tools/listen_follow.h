@@ -11,6 +11,7 @@
 #include "tools/listen_filter.h"
 #include "tools/listen_output.h"
 #include "tools/listen_print.h"
+#include "tools/listen_template.h"
 #include "tools/tool.h"
 
 #include <paybuf/listener.h>
@@ -20,6 +21,7 @@ struct listen {
     struct paybuf_listener *listener;
     struct listen_output output;
     struct listen_filter filter;
+    const struct listen_template *template; /* NULL: none, `format` says */
     enum listen_format format;
     bool color;
     int64_t max, idle_ms;   /* 0: none */

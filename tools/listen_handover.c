@@ -38,6 +38,7 @@ static void *receive(void *argument) {
     const struct listen_handover *handover = receiver->handover;
     struct listen_delivery delivery = {.tool = receiver->tool,
                                        .filter = &handover->filter,
+                                       .template = handover->template,
                                        .port = &receiver->port,
                                        .state_path = handover->state_path != NULL ? receiver->state_path : NULL,
                                        .max = handover->max,

@@ -7,6 +7,7 @@
 
 #include "tools/listen_filter.h"
 #include "tools/listen_open.h"
+#include "tools/listen_template.h"
 
 struct listen_handover {
     const char *command;     /* or */
@@ -15,7 +16,8 @@ struct listen_handover {
     const char *state_path;  /* NULL: none. With urls each has state_path and ".", and eight digits of its own */
     struct listen_from from;
     struct listen_filter filter;
-    int64_t max, idle_ms; /* 0: none; of each receiver */
+    const struct listen_template *template; /* NULL: none. With a command only */
+    int64_t max, idle_ms;                   /* 0: none; of each receiver */
 };
 
 /* Until a signal, max or idle; OK, or the first receiver's that wasn't. */

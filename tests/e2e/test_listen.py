@@ -150,6 +150,28 @@ def test_a_filter_lets_through_what_it_names_and_nothing_else(ledger, listen, ar
     assert Counter(shown) == Counter(r["position"] for r in ledger.answers().values() if wanted(r))
 
 
+def test_a_template_makes_each_reply_a_line_and_survives_kills(ledger, listen, tmp_path):
+    lines, state, template = tmp_path / "lines", tmp_path / "state", "{position}|{order_id}#{attempt} {amount_minor} {{{outcome}}} {reason|-}"
+    process = listen("--state", str(state), "--to", str(lines), "--template", template)
+    time.sleep(0.5)
+    process.kill()
+    process.wait(10)
+    assert listen("--state", str(state), "--to", str(lines), "--template", template, "--until-idle", "1").wait(60) == 0
+    wanted = Counter(f"{r['position']}|{r['order_id']}#{r['attempt']} {r['amount_minor']} {{{r['outcome']}}} {r['reason'] or '-'}"
+                     for r in ledger.answers().values())
+    assert Counter(lines.read_text().splitlines()) == wanted
+
+
+def test_a_command_gets_the_line_of_a_template_and_the_id_of_the_reply(ledger, listen, tmp_path):
+    out = tmp_path / "out"
+    process = listen("--from", "start", "--order", "o-1-00000000", "--until-idle", "1", "--template", "{ledger_id}-{position} {order_id}",
+                     "--exec", f"""read line; echo "$PAYBUF_REPLY_ID=$line" >> {out}""")
+    assert process.wait(60) == 0
+    wanted = Counter(r["position"] for r in ledger.answers().values() if r["order_id"] == "o-1-00000000")
+    got = [re.fullmatch(r"(.+)=\1 o-1-00000000", line) for line in out.read_text().splitlines()]
+    assert wanted and all(got) and Counter("-".join(line[1].rsplit("-", 3)[1:]) for line in got) == wanted
+
+
 def test_a_command_gets_each_reply_once_in_order_and_again_when_it_failed(ledger, listen, tmp_path):
     out, failed = tmp_path / "out", tmp_path / "failed"
     command = f"""read line; echo "$line" | grep -q '"attempt":2' && ! test -e {failed} && touch {failed} && exit 1; echo "$PAYBUF_REPLY_ID $line" >> {out}"""
@@ -234,6 +256,8 @@ def test_a_message_never_shows_what_is_secret_in_a_url(listen, secret):
 def test_what_does_not_go_together_is_said(ledger, secret):
     for arguments, word in ((["--exec", "true", "--forward-to", "http://x"], "not both"), (["--forward-to", "http://x"], "--secret-file"),
                             (["--exec", "true", "--to", "f"], "--to"), (["--outcome", "payed"], "payed"),
+                            (["--template", "{ordr_id}"], "did you mean 'order_id'?"), (["--template", "x", "--format", "json"], "not both"),
+                            (["--template", "x", "--forward-to", "http://x", "--secret-file", secret], "--template"),
                             (["--forward-to", "ftp://x", "--secret-file", secret], "ftp://x"),
                             (["--forward-to", "http://x http://x", "--secret-file", secret], "twice")):
         done = ledger.cli("listen", *arguments, check=False)

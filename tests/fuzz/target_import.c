@@ -1,16 +1,21 @@
 /*
- * target_import.c - what the command line program reads from outside: lines of `account import`, and the dead letter topic in `audit`.
+ * target_import.c - what the command line program reads from outside: lines of `account import`, the dead letter topic in `audit`,
+ * templates of `listen` and the replies that they show.
  *
- * Input: 'l' and dead letters, each a line: headers name=value;name=value, a tab, the value; anything else: a line of an import.
+ * Input: 'l' and dead letters, each a line: headers name=value;name=value, a tab, the value; 't', a template, the line's end and a reply
+ * value; anything else: a line of an import.
  * Oracle: a line is taken exactly when json_opinion.h and the members' rules below allow it, with those values; every letter that names
- * a position is found again, under it and no other.
+ * a position is found again, under it and no other; a template makes one line, and a member that it names is there as json_opinion.h
+ * read it, once the escapes are undone.
  */
+#include "codec/reply_codec.h"
 #include "codec/request_codec.h"
 #include "core/position.h"
 #include "fuzz.h"
 #include "json_opinion.h"
 #include "tools/account_lines.h"
 #include "tools/audit_letters.h"
+#include "tools/listen_template.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,12 +158,143 @@ static void check_letters(struct fuzz_input *in) {
     letters_free(&letters);
 }
 
+/* ---- templates ---- */
+
+static size_t count_byte(const char *text, char byte) {
+    size_t count = 0;
+    for (; *text != '\0'; text++) count += *text == byte;
+    return count;
+}
+
+static size_t put_utf8(unsigned code, char *ret_bytes) {
+    if (code < 0x80) return ret_bytes[0] = (char)code, 1;
+    if (code < 0x800) return ret_bytes[0] = (char)(0xc0 | code >> 6), ret_bytes[1] = (char)(0x80 | (code & 63)), 2;
+    ret_bytes[0] = (char)(0xe0 | code >> 12);
+    ret_bytes[1] = (char)(0x80 | (code >> 6 & 63));
+    ret_bytes[2] = (char)(0x80 | (code & 63));
+    return 3;
+}
+
+/* In place: \\ \n \r \t \uXXXX, and nothing else may be escaped. Answers the length. */
+static size_t undo_escapes(char *text) {
+    size_t used = 0;
+    for (const char *at = text; *at != '\0'; at++) {
+        unsigned code = (unsigned char)*at;
+        if (*at != '\\') {
+            text[used++] = *at;
+            continue;
+        }
+        at++;
+        FUZZ_CHECK(*at != '\0' && strchr("\\nrtu", *at) != NULL);
+        if (*at != 'u') {
+            text[used++] = *at == 'n' ? '\n' : *at == 'r' ? '\r' : *at == 't' ? '\t' : '\\';
+            continue;
+        }
+        FUZZ_CHECK(sscanf(at + 1, "%4x", &code) == 1);
+        used += put_utf8(code, text + used);
+        at += 4;
+    }
+    return used;
+}
+
+/* NULL: no line. Every line is one. */
+static char *line_of(const char *template_text, const char *value, size_t length) {
+    struct listen_template template = {.count = 0};
+    const struct paybuf_listener_reply reply = {.value = value, .value_length = length, .ledger_id = "ledger"};
+    struct pay_reply parsed;
+    char why[256] = "", *line = NULL;
+    size_t size;
+    if (!listen_template_parse(template_text, &template, why, sizeof why)) {
+        FUZZ_CHECK(why[0] != '\0' && template.count == 0);
+        return NULL;
+    }
+    FILE *file = open_memstream(&line, &size);
+    if (file == NULL) abort();
+    bool printed = listen_template_print(&template, &reply, file);
+    if (fclose(file) != 0) abort();
+    FUZZ_CHECK(printed == pay_reply_parse(value, length, &parsed) && (printed || size == 0) && strlen(line) == size);
+    for (size_t i = 0; i < size; i++) FUZZ_CHECK((unsigned char)line[i] >= ' ' ? line[i] != 0x7f : line[i] == '\t');
+    FUZZ_CHECK(count_byte(line, '\t') <= count_byte(template_text, '\t'));
+    if (printed) return line;
+    free(line);
+    return NULL;
+}
+
+static void check_shown(const char *path, const struct json_member *member, const char *value, size_t length) {
+    char text[256];
+    snprintf(text, sizeof text, "{%s|none}", path);
+    char *line = line_of(text, value, length);
+    FUZZ_CHECK(line != NULL);
+    if (member == NULL || member->kind == KIND_NULL) {
+        FUZZ_CHECK(strcmp(line, "none") == 0);
+    } else if (member->kind == KIND_STRING) {
+        FUZZ_CHECK(strstr(line, "\xe2\x80\xa8") == NULL && strstr(line, "\xc2\x85") == NULL);
+        FUZZ_CHECK(undo_escapes(line) == member->string.length &&
+                   memcmp(line, member->string.bytes, member->string.length) == 0);
+    } else if (member->kind == KIND_OBJECT || member->kind == KIND_ARRAY) {
+        struct json_opinion shown, sent;
+        json_opinion_make(line, strlen(line), &shown);
+        json_opinion_make(member->start, member->length, &sent);
+        FUZZ_CHECK(shown.json && shown.kind == member->kind && shown.count == sent.count);
+        json_opinion_free(&shown);
+        json_opinion_free(&sent);
+    } else {
+        FUZZ_CHECK(strlen(line) == member->length && memcmp(line, member->start, member->length) == 0);
+    }
+    free(line);
+}
+
+/* A name that a path can hold. */
+static bool reachable(const struct json_text *name) {
+    for (size_t i = 0; i < name->length; i++)
+        if ((unsigned char)name->bytes[i] < ' ' || strchr(".|{}\x7f", name->bytes[i]) != NULL) return false;
+    return name->length > 0 && name->length < 100;
+}
+
+static void check_members(const char *value, size_t length) {
+    static const char *const names[] = {"tenant",     "order_id",  "attempt",  "outcome",  "reason",
+                                        "field",      "duplicate", "position", "original", "currency",
+                                        "decided_at", "stored",    "metadata"};
+    struct json_opinion opinion, inner;
+    char path[128];
+    json_opinion_make(value, length, &opinion);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        check_shown(names[i], json_opinion_member(&opinion, names[i]), value, length);
+    const struct json_member *metadata = json_opinion_member(&opinion, "metadata");
+    if (metadata != NULL && metadata->kind == KIND_OBJECT) {
+        json_opinion_make(metadata->start, metadata->length, &inner);
+        for (size_t i = 0; i < inner.count && i < 8; i++) {
+            if (!reachable(&inner.members[i].name)) continue;
+            snprintf(path, sizeof path, "metadata.%s", inner.members[i].name.bytes);
+            check_shown(path, &inner.members[i], value, length);
+        }
+        json_opinion_free(&inner);
+    }
+    json_opinion_free(&opinion);
+}
+
+static void check_template(struct fuzz_input *in) {
+    size_t length;
+    struct pay_reply parsed;
+    const char *line = fuzz_line(in, &length);
+    char *text = fuzz_text(line, length), *value = fuzz_copy(in->next, in->left);
+    free(line_of(text, value, in->left));
+    if (pay_reply_parse(value, in->left, &parsed)) check_members(value, in->left);
+    free(text);
+    free(value);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct fuzz_input in = {data, size};
     pay_codec_init();
     if (size > 0 && data[0] == 'l') {
         fuzz_byte(&in);
         check_letters(&in);
+        return 0;
+    }
+    if (size > 0 && data[0] == 't') {
+        fuzz_byte(&in);
+        check_template(&in);
         return 0;
     }
     char *line = fuzz_copy(data, size);

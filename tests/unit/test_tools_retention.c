@@ -113,7 +113,8 @@ static void only_many_deletable_refusals_are_worth_a_warning(void **state) {
 
 static void a_line_never_overflows_its_text(void **state) {
     (void)state;
-    struct retention_facts facts = {INT64_MAX, INT64_MAX, INT64_MAX, INT32_MAX, INT64_MAX / 2, false, INT64_MAX, INT64_MAX};
+    struct retention_facts facts = {INT64_MAX,     INT64_MAX, INT64_MAX, INT32_MAX,
+                                    INT64_MAX / 2, false,     INT64_MAX, INT64_MAX};
     retention_judge(&facts, lines);
     for (size_t i = 0; i < RETENTION_LINES; i++) {
         assert_true(strlen(lines[i].found) < sizeof lines[i].found - 1);
