@@ -81,7 +81,13 @@ static void a_number_that_is_not_plain_decimal_makes_it_none_of_ours(void **unus
 
 static void generations_start_at_1(void **unused) {
     (void)unused;
+    struct pay_header headers[OURS + 1];
+    struct pay_reply_headers result;
     refused_with(LOG_GENERATION, HEADER("log-generation", "0"));
+    memcpy(headers, good, sizeof headers);
+    headers[LOG_GENERATION] = HEADER("log-generation", "1");
+    assert_true(read_headers(headers, OURS + 1, &result));
+    assert_int_equal(result.log_generation, 1);
 }
 
 static void a_ledger_id_that_can_not_be_text_of_a_uuids_length_makes_it_none_of_ours(void **unused) {

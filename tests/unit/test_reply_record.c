@@ -71,6 +71,13 @@ static void bytes_without_a_usable_key_get_a_reply_without_one(void **unused) {
     assert_string_equal(reply->headers[8].name, "ce_time");
 }
 
+static void a_key_of_one_letter_is_a_key(void **unused) {
+    (void)unused;
+    struct pay_record record = a_record();
+    strcpy(record.key, "o");
+    assert_memory_equal(made(&record)->key, "o", 2);
+}
+
 static void a_request_without_traceparent_gets_a_reply_without_one(void **unused) {
     (void)unused;
     struct pay_record record = a_record();
@@ -84,6 +91,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reply_has_the_orders_key_and_twelve_headers),
         cmocka_unit_test(bytes_without_a_usable_key_get_a_reply_without_one),
+        cmocka_unit_test(a_key_of_one_letter_is_a_key),
         cmocka_unit_test(a_request_without_traceparent_gets_a_reply_without_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

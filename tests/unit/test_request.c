@@ -128,6 +128,10 @@ static void a_records_fingerprint_is_the_crc_of_lengths_presence_key_and_value(v
     for (size_t i = 0; i < sizeof value; i++) value[i] = (uint8_t)(i * 7);
     uint32_t expected = crc32c_bitwise(crc32c_bitwise(0, layout, sizeof layout), value, sizeof value);
     assert_int_equal(pay_record_crc("o-1", 3, value, sizeof value), expected);
+    static const uint8_t swapped[] = {4, 1, 0, 0, 3, 0, 0, 0, 1, 1};
+    expected = crc32c_bitwise(crc32c_bitwise(0, swapped, sizeof swapped), value, sizeof value);
+    assert_int_equal(pay_record_crc(value, sizeof value, "o-1", 3),
+                     crc32c_bitwise(expected, (const uint8_t *)"o-1", 3));
 }
 
 static void an_absent_key_or_value_differs_from_an_empty_one(void **unused) {
