@@ -6,6 +6,9 @@
 
 static void a_position_is_written_as_generation_partition_offset(void **unused) {
     (void)unused;
+    char first[PAY_POSITION_TEXT_MAX];
+    pay_position_format(&(struct pay_position){1, 0, 0}, first);
+    assert_string_equal(first, "1-0-0");
     char text[PAY_POSITION_TEXT_MAX];
     assert_int_equal(pay_position_format(&(struct pay_position){1, 3, 1234}, text), 8);
     assert_string_equal(text, "1-3-1234");

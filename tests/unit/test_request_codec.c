@@ -710,11 +710,31 @@ static void expect_unknown(const char *text, const char *pointer, const char *me
 
 static void unknown_members_are_refused_by_the_intake_only(void **state) {
     (void)state;
+    struct verdict verdict = parse_tolerant(WITH("\"x\":\"a,\\\"metadata\\\":1\",\"metadata\":{\"k\":1}"));
+    assert_true(verdict.good);
+    assert_int_equal(verdict.request.metadata_length, strlen("{\"k\":1}"));
+    assert_memory_equal(verdict.request.metadata, "{\"k\":1}", verdict.request.metadata_length);
     expect_unknown(WITH("\"x\":1"), "/x", NULL);
     expect_unknown(WITH("\"\":1"), "/", NULL);
+    expect_unknown(WITH("\"\\u001f\\u007f\":1"), "/??", NULL);
     expect_unknown(WITH("\"zz\":1,\"aa\":2"), "/zz", NULL); /* the first in the document */
     expect_unknown(WITH("\"callback_url\":null"), "/callback_url", NULL);
     expect_unknown(WITH("\"somethingelseentirelythatisverylong\":null"), "/somethingelseentirelythatisverylong", NULL);
+}
+
+static void a_long_pointer_is_cut_between_characters(void **state) {
+    (void)state;
+    for (size_t ascii = 0; ascii < 3; ascii++) {
+        char text[512], name[128] = "";
+        memset(name, 'a', ascii);
+        for (int i = 0; i < 40; i++) strcat(name, "\xe2\x82\xac");
+        snprintf(text, sizeof text, "{" GOOD ",\"%s\":1}", name);
+        struct verdict verdict = parse_strict(text);
+        size_t length = strlen(verdict.error.pointer);
+        assert_int_equal((length - 1 - ascii) % 3, 0);
+        assert_true(length > 91 && length < sizeof verdict.error.pointer);
+        assert_memory_equal(verdict.error.pointer + 1, name, length - 1);
+    }
 }
 
 static void an_unknown_member_comes_with_what_was_probably_meant(void **state) {
@@ -1310,6 +1330,7 @@ int main(void) {
         cmocka_unit_test(a_number_too_large_may_have_an_exponent_of_one_digit_and_end_the_longest_value),
         cmocka_unit_test(a_number_too_large_hides_no_other_fault),
         cmocka_unit_test(unknown_members_are_refused_by_the_intake_only),
+        cmocka_unit_test(a_long_pointer_is_cut_between_characters),
         cmocka_unit_test(an_unknown_member_comes_with_what_was_probably_meant),
         cmocka_unit_test(members_at_fault_come_before_unknown_ones),
         cmocka_unit_test(pointers_are_escaped_and_bounded),
