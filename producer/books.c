@@ -96,17 +96,9 @@ static void close_all(struct pay_question *const *questions, uint32_t count, boo
 
 /* The reply that the decided record got, but for metadata: they aren't on file. */
 static void answer_from_row(struct pay_question *question, const struct pay_decision *decision) {
-    struct pay_record record = {.position = decision->position, .invalid = PAY_REASON_NONE};
-    struct pay_request *request = &record.request;
+    struct pay_record record;
     struct pay_answer answer;
-    memcpy(record.tenant, question->tenant, sizeof record.tenant);
-    memcpy(record.key, question->order_id, sizeof record.key);
-    memcpy(request->tenant, question->tenant, sizeof request->tenant);
-    memcpy(request->order_id, question->order_id, sizeof request->order_id);
-    memcpy(request->account_id, decision->account_id, sizeof request->account_id);
-    memcpy(request->currency, decision->currency, sizeof request->currency);
-    request->attempt = decision->attempt;
-    request->amount_minor = decision->amount_minor;
+    pay_record_from_decision(question->tenant, question->order_id, decision, &record);
     pay_answer_from_decision(&record, decision, &answer);
     question->length = pay_reply_format(&record, &answer, question->value, sizeof question->value);
     memcpy(question->key, question->order_id, sizeof question->key);

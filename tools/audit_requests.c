@@ -42,19 +42,8 @@ enum pay_exit audit_requests_read(struct audit_requests *requests, struct pay_lo
 }
 
 void audit_decode(const struct audit_lane *lane, const struct pay_log_record *raw, struct pay_record *ret_record) {
-    struct pay_record_bytes bytes = {
-        .key = raw->key, .key_length = raw->key_length, .value = raw->value, .value_length = raw->value_length};
-    for (size_t i = 0; i < raw->header_count; i++) {
-        const struct pay_header *header = &raw->headers[i];
-        if (strcmp(header->name, "tenant") == 0) {
-            bytes.tenant_count++;
-            bytes.tenant = header->value;
-            bytes.tenant_length = header->length;
-        } else if (strcmp(header->name, "traceparent") == 0) {
-            bytes.traceparent = header->value;
-            bytes.traceparent_length = header->length;
-        }
-    }
+    struct pay_record_bytes bytes;
+    pay_record_bytes_of(raw, &bytes);
     pay_record_decode(&bytes, ret_record);
     ret_record->position = (struct pay_position){lane->view.generation, raw->partition, raw->offset};
     ret_record->timestamp_ms = raw->timestamp_ms;

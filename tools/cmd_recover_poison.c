@@ -72,7 +72,7 @@ static bool keep_raw(struct poison *poison, const struct pay_log_record *record)
 
 static bool take_record(struct poison *poison, const struct pay_log_record *record) {
     struct pay_record_bytes bytes;
-    recover_record_bytes(record, &bytes);
+    pay_record_bytes_of(record, &bytes);
     pay_record_decode(&bytes, &poison->record);
     poison->record.position = poison->position;
     poison->found = true;

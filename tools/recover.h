@@ -66,9 +66,6 @@ enum pay_exit recover_exec(struct recover *recover, const char *sql, const struc
 /* Arrays on their way into a temporary table: run once the first has `at_least` elements, then begun again. Zeroed ones are begun by 0. */
 enum pay_exit recover_flush(struct recover *recover, const char *sql, struct pay_pg_array *arrays,
                             const enum pay_pg_element *elements, size_t count, uint32_t at_least);
-void recover_optional_int8(struct pay_pg_array *array, bool present, int64_t value);
-/* What a record's decoding needs of it, but for the traceparent. */
-void recover_record_bytes(const struct pay_log_record *record, struct pay_record_bytes *ret_bytes);
 /* Asks for recover->cluster once. */
 enum pay_exit recover_cluster(struct recover *recover);
 

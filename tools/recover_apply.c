@@ -98,9 +98,9 @@ static void bind_lanes(const struct recover *recover, struct pay_pg_array a[9]) 
         pay_pg_array_int8(&a[3], lane->generation);
         pay_pg_array_int8(&a[4], lane->last_told + 1);
         pay_pg_array_int8(&a[5], lane->reply_position);
-        recover_optional_int8(&a[6], lane->anchor.present, lane->anchor.offset);
-        recover_optional_int8(&a[7], lane->anchor.present, lane->anchor.timestamp_ms);
-        recover_optional_int8(&a[8], lane->anchor.present, lane->anchor.crc32c);
+        pay_pg_array_optional_int8(&a[6], lane->anchor.present, lane->anchor.offset);
+        pay_pg_array_optional_int8(&a[7], lane->anchor.present, lane->anchor.timestamp_ms);
+        pay_pg_array_optional_int8(&a[8], lane->anchor.present, lane->anchor.crc32c);
     }
 }
 

@@ -211,7 +211,7 @@ static bool belongs(const struct merge *merge, const struct pay_log_record *reco
     struct pay_record_bytes bytes;
     const struct pay_reply *reply = &merge->reply;
     if (!merge->reply_read) return false;
-    recover_record_bytes(record, &bytes);
+    pay_record_bytes_of(record, &bytes);
     pay_record_decode(&bytes, &decoded);
     if (strcmp(decoded.key, merge->key) != 0) return false;
     if (decoded.invalid != PAY_REASON_NONE) return reply->outcome == PAY_INVALID && reply->reason == decoded.invalid;

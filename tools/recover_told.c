@@ -130,13 +130,6 @@ static enum pay_exit flush_all(struct recover *recover, uint32_t at_least) {
     return status;
 }
 
-void recover_optional_int8(struct pay_pg_array *array, bool present, int64_t value) {
-    if (present)
-        pay_pg_array_int8(array, value);
-    else
-        pay_pg_array_null(array);
-}
-
 static void add_told(const struct pay_reply *reply, const struct pay_position *at, bool first_hand) {
     struct pay_pg_array *a = out.told;
     pay_pg_array_text(&a[0], reply->tenant);
@@ -147,8 +140,8 @@ static void add_told(const struct pay_reply *reply, const struct pay_position *a
     pay_pg_array_int8(&a[5], reply->amount_minor);
     pay_pg_array_text(&a[6], pay_outcome_name(reply->outcome));
     pay_pg_array_text(&a[7], pay_reason_name(reply->reason));
-    recover_optional_int8(&a[8], reply->has_balance, reply->balance_after_minor);
-    recover_optional_int8(&a[9], reply->has_balance, reply->account_version);
+    pay_pg_array_optional_int8(&a[8], reply->has_balance, reply->balance_after_minor);
+    pay_pg_array_optional_int8(&a[9], reply->has_balance, reply->account_version);
     pay_pg_array_int8(&a[10], at->generation);
     pay_pg_array_int4(&a[11], at->partition);
     pay_pg_array_int8(&a[12], at->offset);
@@ -288,19 +281,6 @@ static enum pay_exit gather_replies(struct recover *recover, struct recover_lane
     return PAY_EXIT_OK;
 }
 
-void recover_record_bytes(const struct pay_log_record *record, struct pay_record_bytes *ret_bytes) {
-    *ret_bytes = (struct pay_record_bytes){.key = record->key,
-                                           .key_length = record->key_length,
-                                           .value = record->value,
-                                           .value_length = record->value_length};
-    for (size_t i = 0; i < record->header_count; i++) {
-        if (strcmp(record->headers[i].name, "tenant") != 0) continue;
-        ret_bytes->tenant_count++;
-        ret_bytes->tenant = record->headers[i].value;
-        ret_bytes->tenant_length = record->headers[i].length;
-    }
-}
-
 /* ---- gathering: the anchor, and requests behind the last told one ---- */
 
 static int64_t settled_until(const struct recover_lane *lane) {
@@ -322,7 +302,7 @@ static void take_anchor(struct recover *recover, struct recover_lane *lane, cons
 static void take_tail(struct recover *recover, struct recover_lane *lane, const struct pay_log_record *record) {
     struct pay_record_bytes bytes;
     static struct pay_record decoded;
-    recover_record_bytes(record, &bytes);
+    pay_record_bytes_of(record, &bytes);
     pay_record_decode(&bytes, &decoded);
     lane->tail++;
     if (decoded.invalid != PAY_REASON_NONE) return;

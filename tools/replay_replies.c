@@ -1,22 +1,18 @@
 #include "base/clock.h"
 #include "codec/reply_headers.h"
-#include "codec/reply_record.h"
 #include "core/answer.h"
-#include "kafka/kafka_publisher.h"
 #include "sql/pay_sql.h"
 #include "tools/audit_online.h"
 #include "tools/audit_requests.h"
 #include "tools/replay.h"
 #include "tools/replay_dry_run.h"
+#include "tools/reply_publisher.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define SILENCE_MS 30000
 
 /* clang-format off */
 static const struct out_column columns[] = {
@@ -31,11 +27,8 @@ struct replies {
     int64_t next; /* covers-from of the next one */
     int64_t last; /* source offset of the last one; -1 */
     int64_t count, began_ms;
-    struct pay_kafka_publisher *publisher; /* NULL: a file, or nothing is written */
+    struct reply_publisher publisher; /* not open: a file, or nothing is written */
     FILE *file;
-    int64_t acknowledged; /* log offset of the last one */
-    bool failed;
-    char why[64];
 };
 
 void replay_pace(int64_t rate, int64_t done, int64_t began_ms) {
@@ -103,66 +96,21 @@ static enum pay_exit bound_by_log(struct replies *replies) {
 
 /* ---- publishing ---- */
 
-static bool take_reports(struct replies *replies) {
-    struct pay_kafka_report report;
-    while (!replies->failed && pay_kafka_publisher_next_report(replies->publisher, &report)) {
-        replies->failed = report.failed || report.fatal || report.offset <= replies->acknowledged;
-        if (replies->failed) snprintf(replies->why, sizeof replies->why, "%s", report.code);
-        replies->acknowledged = report.offset;
-    }
-    return !replies->failed;
-}
-
-/* Until at most `left` are outstanding. */
-static bool wait_for_reports(struct replies *replies, uint64_t left) {
-    uint64_t before = UINT64_MAX;
-    for (int64_t until_ms = pay_clock_ms() + SILENCE_MS; take_reports(replies);) {
-        uint64_t outstanding = pay_kafka_publisher_outstanding(replies->publisher);
-        if (outstanding <= left) return true;
-        if (outstanding < before) until_ms = pay_clock_ms() + SILENCE_MS;
-        before = outstanding;
-        if (pay_clock_ms() >= until_ms) {
-            snprintf(replies->why, sizeof replies->why, "no acknowledgement for %d s", SILENCE_MS / 1000);
-            return false;
-        }
-        poll(&(struct pollfd){.fd = pay_kafka_publisher_descriptor(replies->publisher), .events = POLLIN}, 1, 100);
-    }
-    return false;
-}
-
 static enum pay_exit not_published(const struct replies *replies) {
     char where[PAY_POSITION_TEXT_MAX];
     audit_where(replies->lane, replies->next, where);
     return tool_fail(replies->audit->tool, PAY_EXIT_TEMPORARY,
                      "publishing stopped before or at %s (%s); what is there are true copies, and the same command "
                      "again is safe",
-                     where, replies->why);
-}
-
-static enum pay_exit publish(struct replies *replies, const struct pay_reply_record *reply) {
-    const struct pay_kafka_message message = {.partition = replies->lane->view.partition,
-                                              .key = reply->key,
-                                              .key_length = reply->key_length,
-                                              .value = reply->value,
-                                              .value_length = reply->value_length,
-                                              .headers = reply->headers,
-                                              .header_count = reply->header_count};
-    struct pay_error error;
-    for (;;) {
-        enum pay_move move = pay_kafka_publisher_publish(replies->publisher, &message, &error);
-        if (move == PAY_OK) break;
-        snprintf(replies->why, sizeof replies->why, "%.60s", error.text);
-        if (move != PAY_AGAIN || !wait_for_reports(replies, 1000)) return not_published(replies);
-    }
-    return take_reports(replies) ? PAY_EXIT_OK : not_published(replies);
+                     where, replies->publisher.why);
 }
 
 static enum pay_exit give(struct replies *replies, const struct pay_record *record, const struct pay_answer *answer) {
     struct pay_reply_record reply;
-    enum pay_exit status = PAY_EXIT_OK;
     pay_reply_record_make(record, answer, replies->next, replies->audit->request_topic, replies->audit->ledger_id,
                           &reply);
-    if (replies->publisher != NULL) status = publish(replies, &reply);
+    if (replies->publisher.kafka != NULL && !reply_publisher_publish(&replies->publisher, &reply))
+        return not_published(replies);
     if (replies->file != NULL &&
         (fwrite(reply.value, reply.value_length, 1, replies->file) != 1 || fputc('\n', replies->file) == EOF))
         return tool_fail(replies->audit->tool, PAY_EXIT_FAILURE, "%s can't be written: %s", replies->how->file,
@@ -171,7 +119,7 @@ static enum pay_exit give(struct replies *replies, const struct pay_record *reco
     replies->next = replies->last + 1;
     replies->count++;
     if (replies->how->yes) replay_pace(replies->how->rate, replies->count, replies->began_ms);
-    return status;
+    return PAY_EXIT_OK;
 }
 
 static enum pay_exit give_all(struct replies *replies) {
@@ -204,26 +152,19 @@ static enum pay_exit open_target(struct replies *replies) {
     struct tool *tool = replies->audit->tool;
     const struct replay_how *how = replies->how;
     const char *topic = how->topic != NULL ? how->topic : replies->audit->reply_topic;
-    const struct pay_kafka_publisher_options options = {.kafka = tool_kafka_options(tool),
-                                                        .topic = topic,
-                                                        .in_flight_max = 1,
-                                                        .linger_ms = 5,
-                                                        .wait_ms = TOOL_KAFKA_TIMEOUT_MS};
-    struct pay_error error;
     if (!how->yes) return PAY_EXIT_OK;
     if (how->file != NULL) {
         replies->file = fopen(how->file, "wxe");
         if (replies->file != NULL) return PAY_EXIT_OK;
         return tool_fail(tool, PAY_EXIT_FAILURE, "%s can't be made: %s", how->file, strerror(errno));
     }
-    if (pay_kafka_publisher_open(&options, &replies->publisher, &error) == PAY_OK) return PAY_EXIT_OK;
-    return tool_unavailable(tool, &error);
+    return reply_publisher_open(&replies->publisher, tool, topic, replies->lane->view.partition);
 }
 
 static enum pay_exit close_target(struct replies *replies, enum pay_exit status) {
-    if (replies->publisher != NULL && status == PAY_EXIT_OK && !wait_for_reports(replies, 0))
+    if (replies->publisher.kafka != NULL && status == PAY_EXIT_OK && !reply_publisher_finish(&replies->publisher))
         status = not_published(replies);
-    pay_kafka_publisher_close(replies->publisher);
+    reply_publisher_close(&replies->publisher);
     if (replies->file != NULL && fclose(replies->file) != 0 && status == PAY_EXIT_OK)
         status = tool_fail(replies->audit->tool, PAY_EXIT_FAILURE, "%s can't be written: %s", replies->how->file,
                            strerror(errno));
@@ -252,7 +193,6 @@ enum pay_exit replay_replies(struct audit *audit, const struct replay_selection 
                               .how = how,
                               .next = from,
                               .last = -1,
-                              .acknowledged = -1,
                               .began_ms = pay_clock_ms()};
     enum pay_exit status = PAY_EXIT_OK;
     if (how->topic == NULL && how->file == NULL) status = bound_by_log(&replies);

@@ -32,13 +32,6 @@ static void bind_arrays(struct ledger_pg *ledger, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) pay_pg_args_array(&ledger->args, &ledger->arrays[i]);
 }
 
-static void optional_int8(struct pay_pg_array *array, bool present, int64_t value) {
-    if (present)
-        pay_pg_array_int8(array, value);
-    else
-        pay_pg_array_null(array);
-}
-
 void pay_ledger_pg_bind_fences(struct ledger_pg *ledger) {
     static const enum pay_pg_element elements[] = {PAY_PG_INT4, PAY_PG_BYTEA, PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT8,
                                                    PAY_PG_INT8, PAY_PG_INT8,  PAY_PG_INT8, PAY_PG_INT8, PAY_PG_INT8};
@@ -52,9 +45,9 @@ void pay_ledger_pg_bind_fences(struct ledger_pg *ledger) {
         pay_pg_array_int8(&a[2], fence->owner_epoch);
         pay_pg_array_int8(&a[3], fence->processed_before);
         pay_pg_array_int8(&a[4], fence->processed_after);
-        optional_int8(&a[5], fence->anchor.present, fence->anchor.offset);
-        optional_int8(&a[6], fence->anchor.present, fence->anchor.timestamp_ms);
-        optional_int8(&a[7], fence->anchor.present, fence->anchor.crc32c);
+        pay_pg_array_optional_int8(&a[5], fence->anchor.present, fence->anchor.offset);
+        pay_pg_array_optional_int8(&a[6], fence->anchor.present, fence->anchor.timestamp_ms);
+        pay_pg_array_optional_int8(&a[7], fence->anchor.present, fence->anchor.crc32c);
         pay_pg_array_int8(&a[8], fence->replied_offset);
         pay_pg_array_int8(&a[9], fence->reply_position);
     }
@@ -123,8 +116,8 @@ void pay_ledger_pg_bind_inserts(struct ledger_pg *ledger) {
         pay_pg_array_text(&a[4], decision->currency);
         pay_pg_array_int8(&a[5], decision->amount_minor);
         pay_pg_array_text(&a[6], pay_reason_name(decision->reason));
-        optional_int8(&a[7], decision->has_account, decision->balance_after_minor);
-        optional_int8(&a[8], decision->has_account, decision->account_version);
+        pay_pg_array_optional_int8(&a[7], decision->has_account, decision->balance_after_minor);
+        pay_pg_array_optional_int8(&a[8], decision->has_account, decision->account_version);
         pay_pg_array_int8(&a[9], decision->position.generation);
         pay_pg_array_int4(&a[10], decision->position.partition);
         pay_pg_array_int8(&a[11], decision->position.offset);

@@ -5,24 +5,6 @@
 
 #include <string.h>
 
-static bool name_is(const struct pay_header *header, const char *name) { return strcmp(header->name, name) == 0; }
-
-static void gather(const struct pay_log_record *raw, struct pay_record_bytes *ret_bytes) {
-    *ret_bytes = (struct pay_record_bytes){
-        .key = raw->key, .key_length = raw->key_length, .value = raw->value, .value_length = raw->value_length};
-    for (size_t i = 0; i < raw->header_count; i++) {
-        const struct pay_header *header = &raw->headers[i];
-        if (name_is(header, "tenant")) {
-            ret_bytes->tenant_count++;
-            ret_bytes->tenant = header->value;
-            ret_bytes->tenant_length = header->length;
-        } else if (name_is(header, "traceparent")) {
-            ret_bytes->traceparent = header->value;
-            ret_bytes->traceparent_length = header->length;
-        }
-    }
-}
-
 static const char *keep(struct work *work, const char *bytes, size_t length) {
     if (bytes == NULL) return NULL;
     char *copy = work->arena + work->arena_used;
@@ -40,7 +22,7 @@ static void take(struct pay_worker *w, struct pay_lane *lane, const struct pay_l
     uint32_t index = work->batch.count;
     struct pay_record *record = pay_batch_next(&work->batch);
     struct pay_record_bytes bytes;
-    gather(raw, &bytes);
+    pay_record_bytes_of(raw, &bytes);
     pay_record_decode(&bytes, record);
     record->position = (struct pay_position){lane->log_generation, raw->partition, raw->offset};
     record->timestamp_ms = raw->timestamp_ms;

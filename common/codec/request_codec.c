@@ -204,6 +204,24 @@ void pay_record_decode(const struct pay_record_bytes *bytes, struct pay_record *
     *ret_record = record;
 }
 
+static bool name_is(const struct pay_header *header, const char *name) { return strcmp(header->name, name) == 0; }
+
+void pay_record_bytes_of(const struct pay_log_record *raw, struct pay_record_bytes *ret_bytes) {
+    *ret_bytes = (struct pay_record_bytes){
+        .key = raw->key, .key_length = raw->key_length, .value = raw->value, .value_length = raw->value_length};
+    for (size_t i = 0; i < raw->header_count; i++) {
+        const struct pay_header *header = &raw->headers[i];
+        if (name_is(header, "tenant")) {
+            ret_bytes->tenant_count++;
+            ret_bytes->tenant = header->value;
+            ret_bytes->tenant_length = header->length;
+        } else if (name_is(header, "traceparent")) {
+            ret_bytes->traceparent = header->value;
+            ret_bytes->traceparent_length = header->length;
+        }
+    }
+}
+
 size_t pay_request_format(const struct pay_request *request, char *buffer, size_t capacity) {
     struct pay_append out = {.buffer = buffer, .capacity = capacity};
     PAY_APPEND(&out, "{\"order_id\":");

@@ -13,6 +13,7 @@
 #define PAY_CODEC_REQUEST_CODEC_H
 
 #include "codec/codec_error.h"
+#include "core/log_record.h"
 #include "core/request.h"
 
 #include <stdbool.h>
@@ -46,6 +47,9 @@ struct pay_record_bytes {
 };
 /* clang-format on */
 void pay_record_decode(const struct pay_record_bytes *bytes, struct pay_record *ret_record);
+
+/* What of a record as it lies in the log is judged: key, value, and of its headers tenant and traceparent. Points into the record. */
+void pay_record_bytes_of(const struct pay_log_record *raw, struct pay_record_bytes *ret_bytes);
 
 /* Writes the request's canonical JSON (what the intake appends), without a NUL; answers its length, 0 when it doesn't fit into
    `capacity`. Parsing it gives the same request. */

@@ -34,6 +34,21 @@ static void answer_conflict(enum pay_reason reason, const struct pay_decision *i
     ret_answer->decision.next = NULL;
 }
 
+void pay_record_from_decision(const char *tenant, const char *order_id, const struct pay_decision *decision,
+                              struct pay_record *ret_record) {
+    *ret_record = (struct pay_record){.position = decision->position, .invalid = PAY_REASON_NONE};
+    struct pay_request *request = &ret_record->request;
+    assert(strlen(tenant) <= PAY_ID_MAX && strlen(order_id) <= PAY_ID_MAX);
+    memcpy(ret_record->tenant, tenant, strlen(tenant) + 1);
+    memcpy(ret_record->key, order_id, strlen(order_id) + 1);
+    memcpy(request->tenant, tenant, strlen(tenant) + 1);
+    memcpy(request->order_id, order_id, strlen(order_id) + 1);
+    memcpy(request->account_id, decision->account_id, sizeof request->account_id);
+    memcpy(request->currency, decision->currency, sizeof request->currency);
+    request->attempt = decision->attempt;
+    request->amount_minor = decision->amount_minor;
+}
+
 void pay_answer_from_decision(const struct pay_record *record, const struct pay_decision *stored,
                               struct pay_answer *ret_answer) {
     enum pay_reason difference = first_difference(&record->request, stored);

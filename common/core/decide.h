@@ -82,6 +82,10 @@ enum pay_verdict {
 enum pay_verdict pay_decide(const struct pay_record *record, const struct pay_decision *known,
                             struct pay_account *account, int64_t decided_at_us, struct pay_answer *ret_answer);
 
+/* The record that a decision on file was made of, as far as its row knows: without metadata and traceparent, checksum and time. */
+void pay_record_from_decision(const char *tenant, const char *order_id, const struct pay_decision *decision,
+                              struct pay_record *ret_record);
+
 /* The answer that a decision on file gives to a record with its identity: own, duplicate or conflict. */
 void pay_answer_from_decision(const struct pay_record *record, const struct pay_decision *stored,
                               struct pay_answer *ret_answer);

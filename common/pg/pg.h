@@ -93,6 +93,7 @@ void pay_pg_array_null(struct pay_pg_array *array);
 void pay_pg_array_bool(struct pay_pg_array *array, bool value);
 void pay_pg_array_bytea(struct pay_pg_array *array, const void *bytes, size_t length);
 void pay_pg_array_int4(struct pay_pg_array *array, int32_t value);
+void pay_pg_array_optional_int8(struct pay_pg_array *array, bool present, int64_t value); /* else NULL */
 void pay_pg_array_int8(struct pay_pg_array *array, int64_t value);
 void pay_pg_array_text(struct pay_pg_array *array, const char *text); /* NULL: null */
 void pay_pg_array_tid(struct pay_pg_array *array, uint64_t row_handle);

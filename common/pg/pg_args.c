@@ -63,6 +63,13 @@ void pay_pg_array_bool(struct pay_pg_array *array, bool value) { element(array, 
 void pay_pg_array_int4(struct pay_pg_array *array, int32_t value) { put4(element(array, 4), (uint32_t)value); }
 void pay_pg_array_int8(struct pay_pg_array *array, int64_t value) { put8(element(array, 8), (uint64_t)value); }
 
+void pay_pg_array_optional_int8(struct pay_pg_array *array, bool present, int64_t value) {
+    if (present)
+        pay_pg_array_int8(array, value);
+    else
+        pay_pg_array_null(array);
+}
+
 void pay_pg_array_bytea(struct pay_pg_array *array, const void *bytes, size_t length) {
     unsigned char *at = element(array, length);
     if (length > 0) memcpy(at, bytes, length);

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 
 from confluent_kafka import TopicPartition
 
@@ -69,6 +70,16 @@ def assert_honest(stack, answers):
             assert places == [position], f"202 {position} for {order_id}, but it lies at {places}"
         else:
             assert len(places) <= (status in (0, 504)), f"{status} for {order_id}, but it lies at {places}"
+
+
+@contextmanager
+def intake(stack, **settings):
+    """The ledger with an intake of these [producer] settings, which ends well when it is stopped."""
+    stack.start("producer", **{f"PAYBUF_PRODUCER_{name.upper()}": str(value) for name, value in settings.items()})
+    try:
+        yield stack
+    finally:
+        assert stack.stop("producer") == 0
 
 
 def run_producer(stack, *arguments):

@@ -7,13 +7,12 @@ import signal
 import socket
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import Producer
 
 from event_stream import EventStream, Refused
-from intake_calls import order
+from intake_calls import intake, order
 from stack import QUIET, wait_until
 
 ACCOUNTS = ["alice", "bob", "carol"]
@@ -24,15 +23,6 @@ def paying(servers):
     """A ledger that pays; each test starts the intake that it wants."""
     stack = servers.new_ledger("intake_results", accounts=ACCOUNTS)
     yield stack
-
-
-@contextmanager
-def intake(stack, **settings):
-    stack.start("producer", **{f"PAYBUF_PRODUCER_{name.upper()}": str(value) for name, value in settings.items()})
-    try:
-        yield stack
-    finally:
-        assert stack.stop("producer") == 0
 
 
 def end_of_log(stack):

@@ -6,11 +6,10 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
-from intake_calls import order
+from intake_calls import intake, order
 from stack import wait_until
 from tcp_gate import TcpGate
 
@@ -21,15 +20,6 @@ def paying(servers):
     stack.open_accounts(["alice"])
     stack.cli("account", "open", "poor", "--currency", "EUR")
     yield stack
-
-
-@contextmanager
-def intake(stack, **settings):
-    stack.start("producer", **{f"PAYBUF_PRODUCER_{name.upper()}": str(value) for name, value in settings.items()})
-    try:
-        yield stack
-    finally:
-        assert stack.stop("producer") == 0
 
 
 def get(stack, path, headers=None, timeout_s=40):

@@ -460,6 +460,30 @@ static void the_attempt_is_found_wherever_it_stands_on_file(void **unused) {
     assert_null(pay_known_paid_below(NULL, 4));
 }
 
+static void a_decision_gives_back_the_record_that_it_was_made_of(void **unused) {
+    (void)unused;
+    struct pay_record record = a_record(9, "o-1", 2, "alice", 300, "EUR"), back;
+    struct pay_decision decision = a_decision(&record, PAY_PAID, PAY_REASON_NONE);
+    struct pay_answer answer;
+    memset(&back, 0x5a, sizeof back);
+    pay_record_from_decision(record.tenant, "o-1", &decision, &back);
+    assert_int_equal(back.invalid, PAY_REASON_NONE);
+    assert_true(pay_position_equal(&back.position, &record.position));
+    assert_string_equal(back.tenant, record.tenant);
+    assert_string_equal(back.key, "o-1");
+    assert_string_equal(back.request.tenant, record.request.tenant);
+    assert_string_equal(back.request.order_id, "o-1");
+    assert_string_equal(back.request.account_id, "alice");
+    assert_string_equal(back.request.currency, "EUR");
+    assert_int_equal(back.request.attempt, 2);
+    assert_int_equal(back.request.amount_minor, 300);
+    assert_null(back.request.metadata);
+    assert_null(back.traceparent);
+    pay_answer_from_decision(&back, &decision, &answer);
+    assert_int_equal(answer.outcome, PAY_PAID);
+    assert_false(answer.duplicate);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_first_sight_with_enough_funds_is_paid_and_debited),
@@ -488,6 +512,7 @@ int main(void) {
         cmocka_unit_test(judged_in_order_bytes_identity_already_paid_sequence_first_sight),
         cmocka_unit_test(every_history_of_an_order_gives_exactly_the_verdict_of_the_table),
         cmocka_unit_test(the_attempt_is_found_wherever_it_stands_on_file),
+        cmocka_unit_test(a_decision_gives_back_the_record_that_it_was_made_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
