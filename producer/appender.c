@@ -14,12 +14,18 @@
 #include <sys/epoll.h>
 
 #define IN_FLIGHT_MAX 1 /* with more, a leader change can append one call twice [run]: docs/decisions/026 */
-#define PUBLISHERS 4 /* so that few partitions wait for each other's request: a broker connection has one in flight */
+/*
+ * A broker connection has one request in flight, so partitions on one publisher wait for each other; on several, each has smaller
+ * requests, which cost the broker and us the more (docs/decisions/044). So there are as many in use as keep that wait short.
+ */
+#define PUBLISHERS 4
+#define TURN_US 5000        /* ... this short, where they suffice */
 #define RECORD_OVERHEAD 256 /* key, headers and librdkafka's own, per record, for the byte budget */
 
 /* What is known of one partition; counted by the key's hash, so that the gate can judge before the library has chosen. */
 struct lane {
     uint32_t outstanding;
+    int32_t publisher; /* which takes its records; changes only while nothing is outstanding, so they stay in order */
     int64_t waiting_since_us; /* the last acknowledgement, or when the first record after a pause was given */
     int64_t last_offset;      /* on this handle; -1 at first */
 };
@@ -27,7 +33,8 @@ struct lane {
 struct pay_appender {
     struct pay_appender_options options;
     struct pay_pending *pending;
-    struct pay_kafka_publisher *publishers[PUBLISHERS]; /* by partition; opened, and replaced, together */
+    struct pay_kafka_publisher *publishers[PUBLISHERS]; /* opened, and replaced, together */
+    int32_t in_use;                                     /* the first of them; the others are at rest */
     bool open;                                          /* false while they can't be opened */
     struct pay_kafka_probe *probe;
     struct pay_kafka_probe_state topic;
@@ -60,13 +67,15 @@ static void close_publishers(struct pay_appender *appender) {
 
 static enum pay_move open_publishers(struct pay_appender *appender, struct pay_error *error) {
     const struct pay_config *config = appender->options.config;
-    const struct pay_kafka_publisher_options options = {
+    struct pay_kafka_publisher_options options = {
         .kafka = appender->options.kafka,
         .topic = config->request_topic,
         .in_flight_max = IN_FLIGHT_MAX,
         .linger_ms = config->producer_linger_ms,
     };
+    appender->in_use = PUBLISHERS; /* until it is known how far away the brokers are */
     for (int i = 0; i < PUBLISHERS; i++) {
+        options.measures = i == 0; /* always in use */
         enum pay_move move = pay_kafka_publisher_open(&options, &appender->publishers[i], error);
         if (move != PAY_OK) {
             close_publishers(appender);
@@ -161,13 +170,19 @@ static const char *judge(struct pay_appender *appender, const struct lane *lane,
     return NULL;
 }
 
+static int32_t publisher_of(struct pay_appender *appender, struct lane *lane, int32_t partition) {
+    if (lane == NULL) return 0;
+    if (lane->outstanding == 0) lane->publisher = partition % appender->in_use;
+    return lane->publisher;
+}
+
 static void count_in(struct lane *lane, int64_t now_us) {
     if (lane->outstanding++ == 0) lane->waiting_since_us = now_us;
 }
 
 /* --- submitting --------------------------------------------------------------------------------------------------------------- */
 
-static enum pay_move publish(struct pay_appender *appender, int32_t partition, const struct pay_append *record,
+static enum pay_move publish(struct pay_appender *appender, int32_t publisher, const struct pay_append *record,
                              struct pay_call *call, struct pay_error *error) {
     const struct pay_kafka_message message = {
         .partition = -1, /* librdkafka's own murmur2 decides; ours is only the gate's opinion */
@@ -179,8 +194,7 @@ static enum pay_move publish(struct pay_appender *appender, int32_t partition, c
         .header_count = record->header_count,
         .opaque = call,
     };
-    return pay_kafka_publisher_publish(appender->publishers[partition < 0 ? 0 : partition % PUBLISHERS], &message,
-                                       error);
+    return pay_kafka_publisher_publish(appender->publishers[publisher], &message, error);
 }
 
 bool pay_appender_submit(struct pay_appender *appender, const struct pay_append *record, struct pay_call **ret_call,
@@ -202,7 +216,7 @@ bool pay_appender_submit(struct pay_appender *appender, const struct pay_append 
         return false;
     }
     call->done = record->done;
-    enum pay_move move = publish(appender, partition, record, call, &error);
+    enum pay_move move = publish(appender, publisher_of(appender, lane, partition), record, call, &error);
     if (move == PAY_OK) {
         call->partition = lane != NULL ? partition : -1;
         if (lane != NULL) count_in(lane, now_us);
@@ -291,6 +305,13 @@ void pay_appender_look(struct pay_appender *appender) {
     appender->reachable_logged = reachable;
 }
 
+static void choose_publishers(struct pay_appender *appender) {
+    int64_t turn_us = pay_kafka_publisher_turn_us(appender->publishers[0]);
+    if (turn_us < 0) return;
+    int64_t wanted = (turn_us + TURN_US - 1) / TURN_US;
+    appender->in_use = wanted < 1 ? 1 : wanted > PUBLISHERS ? PUBLISHERS : (int32_t)wanted;
+}
+
 void pay_appender_run(struct pay_appender *appender) {
     struct pay_kafka_report report;
     if (!appender->open) return;
@@ -300,6 +321,7 @@ void pay_appender_run(struct pay_appender *appender) {
             take_report(appender, &report, now_us);
         take_trouble(appender, appender->publishers[i]);
     }
+    choose_publishers(appender);
 }
 
 /* --- time --------------------------------------------------------------------------------------------------------------------- */
@@ -373,6 +395,7 @@ void pay_appender_close(struct pay_appender *appender) {
 
 void pay_appender_drain(struct pay_appender *appender) { appender->draining = true; }
 const struct pay_pending *pay_appender_pending(const struct pay_appender *appender) { return appender->pending; }
+int32_t pay_appender_producers_in_use(const struct pay_appender *appender) { return appender->in_use; }
 const struct pay_appender_counters *pay_appender_counters(const struct pay_appender *appender) {
     return &appender->counters;
 }

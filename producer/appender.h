@@ -4,7 +4,8 @@
  * submit either refuses (certainly not stored: the record was never given to librdkafka) or takes the record; then exactly one
  * `done` comes for its owner, never from within submit: with a position after an honest acknowledgement (no error AND an offset that is larger than the
  * partition's last one), or without one: a failed or odd report, the deadline, the end of the handle. "Without" never means "not stored".
- * A record is appended at most once: each of the few producers, which share the partitions, has one request in flight per broker.
+ * A record is appended at most once: each of the few producers, which share the partitions, has one request in flight per broker. Records of
+ * one partition lie in the log in the order in which they were submitted.
  *
  * What goes wrong is routine here: when a producer is fatal, reported a failure or an odd success, or all stayed silent for
  * too long, they are closed and replaced together; their calls are done without a position. Never exits, never blocks.
@@ -78,6 +79,8 @@ int64_t pay_appender_next_us(
 void pay_appender_drain(struct pay_appender *appender); /* from now on every submit is refused */
 bool pay_appender_ready(struct pay_appender *appender, char *reason, size_t reason_size);
 const struct pay_pending *pay_appender_pending(const struct pay_appender *appender);
+int32_t pay_appender_producers_in_use(
+    const struct pay_appender *appender); /* as many as the brokers' distance asks for */
 const struct pay_appender_counters *pay_appender_counters(const struct pay_appender *appender);
 
 /* Calls still under way are done without a position. Never blocks; NULL is fine. */

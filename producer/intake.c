@@ -93,6 +93,8 @@ static void write_appender(const struct pay_intake *intake, FILE *out) {
                         "... that came after the client was answered 504 or gone.", counters->late);
     pay_metrics_counter(out, "paybuf_intake_producers_replaced_total", "Kafka producers closed and opened again.",
                         counters->replaced);
+    pay_metrics_gauge(out, "paybuf_intake_producers_in_use", "Kafka producers that share the partitions now.",
+                      pay_appender_producers_in_use(intake->appender));
     pay_metrics_gauge(out, "paybuf_intake_in_flight_records", "Records given to Kafka and not reported back.",
                       pay_pending_count(pending));
     pay_metrics_gauge(out, "paybuf_intake_in_flight_bytes", "Their bytes.", (double)pay_pending_bytes(pending));

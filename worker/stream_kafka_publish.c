@@ -29,8 +29,12 @@ enum pay_move pay_sk_open_publisher(struct pay_stream *stream, uint32_t slot, st
     char name[PAY_KAFKA_CLIENT_ID_MAX + 1];
     pay_sk_close_publisher(stream, slot);
     snprintf(name, sizeof name, "paybuf-worker-replies-%u", (unsigned)slot);
-    struct pay_kafka_publisher_options options = {self->kafka,     self->reply_topic,     1,
-                                                  self->linger_ms, self->reply_bytes_max, self->call_timeout_ms};
+    struct pay_kafka_publisher_options options = {.kafka = self->kafka,
+                                                  .topic = self->reply_topic,
+                                                  .in_flight_max = 1,
+                                                  .linger_ms = self->linger_ms,
+                                                  .record_bytes_max = self->reply_bytes_max,
+                                                  .wait_ms = self->call_timeout_ms};
     options.kafka.client_id = name;
     enum pay_move move = pay_kafka_publisher_open(&options, &self->publishers[slot], error);
     if (move == PAY_OK) pay_sk_watch(self, pay_kafka_publisher_descriptor(self->publishers[slot]), slot_bit(slot));
@@ -38,8 +42,11 @@ enum pay_move pay_sk_open_publisher(struct pay_stream *stream, uint32_t slot, st
 }
 
 static enum pay_move open_letters(struct stream_kafka *self, struct pay_error *error) {
-    struct pay_kafka_publisher_options options = {self->kafka,     self->dead_letter_topic,     1,
-                                                  self->linger_ms, self->dead_letter_bytes_max, 0};
+    struct pay_kafka_publisher_options options = {.kafka = self->kafka,
+                                                  .topic = self->dead_letter_topic,
+                                                  .in_flight_max = 1,
+                                                  .linger_ms = self->linger_ms,
+                                                  .record_bytes_max = self->dead_letter_bytes_max};
     options.kafka.client_id = "paybuf-worker-letters";
     enum pay_move move = pay_kafka_publisher_open(&options, &self->letters, error);
     if (move == PAY_OK) pay_sk_watch(self, pay_kafka_publisher_descriptor(self->letters), READY_LETTERS);

@@ -2,17 +2,25 @@
 
 #include "core/limits.h"
 #include "kafka/kafka_internal.h"
+#include "kafka/kafka_statistics.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * The broker judges a record together with the batch that it travels in; librdkafka knows only key, value and headers. A batch's head is 61
+ * bytes, a record's own lengths and deltas at most 35: what was taken and then refused would end the handle.
+ */
+#define BATCH_OVERHEAD 128
+
 struct pay_kafka_publisher {
     struct pay_kafka_handle *handle;
     rd_kafka_topic_t *topic;
     rd_kafka_event_t *reports; /* a batch of delivery reports that is being given out, NULL when none */
     uint64_t outstanding;
+    int64_t turn_us;
     bool dead; /* purged or fatal: nothing more is published */
     bool fatal_told;
 };
@@ -41,12 +49,14 @@ static enum pay_move open_handle(const struct pay_kafka_publisher_options *optio
         {"queue.buffering.max.kbytes", "131072", true},
         {"linger.ms", number(&linger, options->linger_ms), true},
         {"compression.codec", "lz4", true},
+        {"statistics.interval.ms", options->measures ? "1000" : "0", !options->measures},
         /* A batch larger than the topic takes would be refused whole. */
-        {"message.max.bytes", number(&bytes, options->record_bytes_max > 0 ? options->record_bytes_max : 1000000),
-         false},
+        {"message.max.bytes",
+         number(&bytes, options->record_bytes_max > 0 ? options->record_bytes_max - BATCH_OVERHEAD : 1000000), false},
         {NULL, NULL, false},
     };
-    return pay_kafka_handle_open(&options->kafka, PAY_KAFKA_PRODUCER, fixed, RD_KAFKA_EVENT_DR, ret_handle, error);
+    return pay_kafka_handle_open(&options->kafka, PAY_KAFKA_PRODUCER, fixed, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_STATS,
+                                 ret_handle, error);
 }
 
 /* A topic that librdkafka doesn't know yet would take records into a waiting room; a missing one is better told now. */
@@ -72,6 +82,7 @@ enum pay_move pay_kafka_publisher_open(const struct pay_kafka_publisher_options 
     assert(options->in_flight_max >= 1 && options->in_flight_max <= 5);
     struct pay_kafka_publisher *publisher = calloc(1, sizeof *publisher);
     assert(publisher != NULL);
+    publisher->turn_us = -1;
     enum pay_move move = open_handle(options, &publisher->handle, error);
     if (move != PAY_OK) {
         free(publisher);
@@ -162,6 +173,12 @@ static void describe(const rd_kafka_message_t *message, struct pay_kafka_report 
     if (ret_report->failed) pay_kafka_code(ret_report->code, message->err);
 }
 
+static void take_statistics(struct pay_kafka_publisher *publisher, rd_kafka_event_t *event) {
+    const char *text = rd_kafka_event_stats(event);
+    int64_t turn_us = pay_kafka_turn_us(text, strlen(text), rd_kafka_topic_name(publisher->topic));
+    if (turn_us >= 0) publisher->turn_us = turn_us;
+}
+
 /* The next batch of reports into publisher->reports; false when there is none. */
 static bool next_batch(struct pay_kafka_publisher *publisher) {
     rd_kafka_event_t *event = pay_kafka_handle_poll(publisher->handle, 0);
@@ -170,10 +187,12 @@ static bool next_batch(struct pay_kafka_publisher *publisher) {
         event = pay_kafka_handle_poll(publisher->handle, 0);
     }
     if (event == NULL) return false;
-    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR) {
         publisher->reports = event;
-    else
-        rd_kafka_event_destroy(event);
+        return true;
+    }
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_STATS) take_statistics(publisher, event);
+    rd_kafka_event_destroy(event);
     return true;
 }
 
@@ -207,6 +226,7 @@ bool pay_kafka_publisher_take_trouble(struct pay_kafka_publisher *publisher, str
     return true;
 }
 
+int64_t pay_kafka_publisher_turn_us(const struct pay_kafka_publisher *publisher) { return publisher->turn_us; }
 uint64_t pay_kafka_publisher_outstanding(const struct pay_kafka_publisher *publisher) { return publisher->outstanding; }
 
 const struct pay_kafka_handle *pay_kafka_publisher_handle(const struct pay_kafka_publisher *publisher) {

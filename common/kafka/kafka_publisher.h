@@ -32,6 +32,7 @@ struct pay_kafka_publisher_options {
     int32_t in_flight_max; /* requests in flight per broker connection: 1 for replies, at most 5 */
     int64_t linger_ms;
     int64_t record_bytes_max; /* the topic's max.message.bytes; 0: librdkafka's default, 1,000,000 */
+    bool measures;            /* pay_kafka_publisher_turn_us is asked: the handle counts, and tells once a second */
     int64_t wait_ms;          /* open waits this long for the topic to be known: AGAIN when it isn't. 0: doesn't wait */
 };
 
@@ -74,6 +75,12 @@ bool pay_kafka_publisher_next_report(struct pay_kafka_publisher *publisher, stru
 
 /* An error of connection or handle that isn't a report (broker down, authentication), at most once per event; false: none. Seen by next_report. */
 bool pay_kafka_publisher_take_trouble(struct pay_kafka_publisher *publisher, struct pay_error *ret_error);
+
+/*
+ * How long a partition waits for its turn here when all of the topic's are on this handle, each taking one request: the longest over the
+ * brokers, by the last second in which something was sent (kafka_statistics.h). -1: not known yet. Seen by next_report.
+ */
+int64_t pay_kafka_publisher_turn_us(const struct pay_kafka_publisher *publisher);
 
 /* Messages taken whose report hasn't been given out yet. */
 uint64_t pay_kafka_publisher_outstanding(const struct pay_kafka_publisher *publisher);

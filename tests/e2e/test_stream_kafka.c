@@ -388,6 +388,33 @@ static void dead_letters_come_back_with_the_place_of_their_request(void **state)
     stream->ops->close(stream, 5000);
 }
 
+/* A letter that is taken and then refused would end the lane again and again; one that isn't taken becomes a stub. */
+static void a_letter_that_is_taken_fits_into_its_topic(void **state) {
+    (void)state;
+    const size_t limit = PAY_KAFKA_DEAD_LETTER_BYTES_MAX;
+    struct pay_stream *stream = open_stream();
+    uint32_t random = 1, taken = 0, split = 0;
+    char *value = malloc(limit);
+    for (size_t i = 0; i < limit; i++) { /* bytes that can't be compressed */
+        random = random * 1664525 + 1013904223;
+        value[i] = (char)(random >> 24);
+    }
+    const struct pay_header headers[] = {
+        {"reason", "poison", 6}, {"source-offset", "5", 1}, {"traceparent", value, 55}};
+    for (size_t length = limit - 400; length <= limit; length += 8) {
+        const struct pay_outgoing letter = {2, 5, "key", 3, value, length, headers, 3};
+        enum pay_move move = stream->ops->dead_letter(stream, &letter, &error);
+        taken += move == PAY_OK;
+        split += move == PAY_SPLIT;
+        if (move != PAY_OK) continue;
+        struct pay_report report = await_stream_report(stream);
+        if (report.failed) fail_msg("%zu bytes of value: %s", length, report.code);
+    }
+    assert_true(taken > 0 && split > 0);
+    free(value);
+    stream->ops->close(stream, 5000);
+}
+
 /* PITFALLS: a topic deleted and re-created under a consumer goes on at its old offset without an error of its own; the anchor notices.
    And the reply producer's offsets fall back, which is no acknowledgement. */
 static void topics_made_anew_are_noticed(void **state) {
@@ -488,6 +515,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(replies_are_published_acknowledged_and_read_again_by_a_claim, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(dead_letters_come_back_with_the_place_of_their_request, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_letter_that_is_taken_fits_into_its_topic, set_up, tear_down),
         cmocka_unit_test_setup_teardown(topics_made_anew_are_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_anchor_that_is_not_there_is_said_to_be_absent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lanes_are_fetched_in_order_and_a_bad_offset_is_trouble, set_up, tear_down),

@@ -43,7 +43,8 @@ void close_mock(struct mock *mock) {
 }
 
 struct pay_kafka_publisher *open_publisher(const char *topic, int32_t in_flight_max) {
-    struct pay_kafka_publisher_options options = {options_for("test-publisher"), topic, in_flight_max, 0, 0, 10000};
+    struct pay_kafka_publisher_options options = {
+        .kafka = options_for("test-publisher"), .topic = topic, .in_flight_max = in_flight_max, .wait_ms = 10000};
     struct pay_kafka_publisher *publisher = NULL;
     struct pay_error error = {.text = ""};
     if (pay_kafka_publisher_open(&options, &publisher, &error) != PAY_OK) fail_msg("publisher: %s", error.text);

@@ -60,8 +60,7 @@ static int64_t generation_of(void *argument, int32_t partition) {
     return 7 + partition;
 }
 
-static int open_all(void **state) {
-    (void)state;
+static int open_with_budget(int64_t records) {
     char message[512] = "";
     mock = open_mock(2);
     assert_int_equal(rd_kafka_mock_topic_create(mock.cluster, TOPIC, 4, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
@@ -70,7 +69,7 @@ static int open_all(void **state) {
     config.producer_request_timeout_ms = 1000;
     config.producer_stall_ms = 300;
     config.producer_linger_ms = 0;
-    config.producer_inflight_records_max = 10;
+    config.producer_inflight_records_max = records;
     memset(calls, 0, sizeof calls);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     const struct pay_appender_options options = {.config = &config,
@@ -82,6 +81,16 @@ static int open_all(void **state) {
     appender = pay_appender_open(&options, message, sizeof message);
     if (appender == NULL) fail_msg("%s", message);
     return 0;
+}
+
+static int open_all(void **state) {
+    (void)state;
+    return open_with_budget(10);
+}
+
+static int open_wide(void **state) {
+    (void)state;
+    return open_with_budget(1000);
 }
 
 static int close_all(void **state) {
@@ -308,6 +317,52 @@ static void closing_with_calls_under_way_leaves_them_unknown(void **state) {
     rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 0);
 }
 
+#define MANY 20000
+
+static struct client many[MANY];
+static uint32_t sent;
+
+static void send_one(void) {
+    const char *reason;
+    char order_id[24];
+    snprintf(order_id, sizeof order_id, "o-%u", sent);
+    const struct pay_append record = {
+        .order_id = order_id, .value = "{}", .value_length = 2, .owner = &many[sent], .done = on_done};
+    assert_true(sent < MANY);
+    sent += pay_appender_submit(appender, &record, &many[sent].call, &reason);
+    turn(0);
+    poll(NULL, 0, 1);
+}
+
+/* Until so many producers are in use, and a little longer. */
+static void send_until_in_use(int32_t count) {
+    int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
+    while (pay_appender_producers_in_use(appender) != count && pay_clock_ms() < until_ms) send_one();
+    for (int i = 0; i < 100; i++) send_one();
+    assert_int_equal(pay_appender_producers_in_use(appender), count);
+}
+
+static void far_brokers_get_several_producers_near_ones_one_and_the_order_stays(void **state) {
+    (void)state;
+    int64_t last[4] = {-1, -1, -1, -1};
+    memset(many, 0, sizeof many);
+    sent = 0;
+    turn_until_ready();
+    assert_int_equal(pay_appender_producers_in_use(appender), 4); /* nothing is known yet */
+    send_until_in_use(1);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 60);
+    send_until_in_use(4);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 0);
+    send_until_in_use(1);
+    int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
+    while (pay_pending_count(pay_appender_pending(appender)) > 0 && pay_clock_ms() < until_ms) turn(20);
+    for (uint32_t i = 0; i < sent; i++) {
+        assert_int_equal(many[i].fate, KNOWN);
+        assert_true(many[i].offset > last[many[i].partition]);
+        last[many[i].partition] = many[i].offset;
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 
 int main(void) {
@@ -323,6 +378,8 @@ int main(void) {
         TEST(a_retriable_error_is_nothing_anybody_sees),
         TEST(draining_refuses_new_ones_and_ends_the_old_ones),
         TEST(closing_with_calls_under_way_leaves_them_unknown),
+        cmocka_unit_test_setup_teardown(far_brokers_get_several_producers_near_ones_one_and_the_order_stays, open_wide,
+                                        close_all),
     };
     cmocka_set_test_filter(getenv("PAYBUF_TEST_NAME"));
     return cmocka_run_group_tests(tests, NULL, NULL);

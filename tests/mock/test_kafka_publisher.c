@@ -136,7 +136,8 @@ static void a_partition_that_does_not_exist_is_refused(void **state) {
 static void a_record_that_is_too_large_is_refused_and_the_next_goes_on(void **state) {
     (void)state;
     char *large = calloc(1, 3000);
-    struct pay_kafka_publisher_options options = {options_for("small"), TOPIC, 1, 0, 2000, 10000};
+    struct pay_kafka_publisher_options options = {
+        .kafka = options_for("small"), .topic = TOPIC, .in_flight_max = 1, .record_bytes_max = 2000, .wait_ms = 10000};
     struct pay_kafka_publisher *publisher = NULL;
     struct pay_error error;
     assert_int_equal(pay_kafka_publisher_open(&options, &publisher, &error), PAY_OK);
@@ -157,7 +158,7 @@ static void a_full_queue_says_again_and_keeps_the_order(void **state) {
     snprintf(settings[1].value, sizeof settings[1].value, "100");
     kafka.settings = settings;
     kafka.setting_count = 2;
-    struct pay_kafka_publisher_options options = {kafka, TOPIC, 1, 0, 0, 10000};
+    struct pay_kafka_publisher_options options = {.kafka = kafka, .topic = TOPIC, .in_flight_max = 1, .wait_ms = 10000};
     struct pay_kafka_publisher *publisher = NULL;
     struct pay_error error;
     assert_int_equal(pay_kafka_publisher_open(&options, &publisher, &error), PAY_OK);
@@ -243,7 +244,8 @@ static void closing_never_waits_for_a_broker_that_is_down(void **state) {
 static void opening_without_a_broker_says_again_in_time(void **state) {
     (void)state;
     brokers_down();
-    struct pay_kafka_publisher_options options = {options_for("nobody-home"), TOPIC, 1, 0, 0, 700};
+    struct pay_kafka_publisher_options options = {
+        .kafka = options_for("nobody-home"), .topic = TOPIC, .in_flight_max = 1, .wait_ms = 700};
     struct pay_kafka_publisher *publisher = NULL;
     struct pay_error error;
     int64_t began = pay_clock_ms();

@@ -197,7 +197,7 @@ static void the_leader_may_move_at_any_time(void **state) {
 static void handles_that_are_closing_are_bounded(void **state) {
     (void)state;
     for (int i = 0; i < 3 * PAY_KAFKA_CLOSING_MAX; i++) {
-        struct pay_kafka_publisher_options options = {options_for("many"), TOPIC, 1, 0, 0, 0};
+        struct pay_kafka_publisher_options options = {.kafka = options_for("many"), .topic = TOPIC, .in_flight_max = 1};
         struct pay_kafka_publisher *publisher = NULL;
         struct pay_error error;
         enum pay_move move = pay_kafka_publisher_open(&options, &publisher, &error);

@@ -39,7 +39,7 @@ FLOORS = {
     "core": (set(), set(), PURE_HEADERS),
     "codec": ({"core"}, {"jansson"}, CODEC_HEADERS),
     "base": (set(), {"inih", "openssl", "microhttpd"}, ANY),
-    "kafka": ({"core", "base"}, {"rdkafka"}, ANY),
+    "kafka": ({"core", "base"}, {"rdkafka", "jansson"}, ANY),
     "listener": ({"core", "codec", "base", "kafka"}, set(), ANY),
     "sql": (set(), set(), ANY),
     "pg": ({"core", "base", "sql"}, {"libpq"}, ANY),
