@@ -127,6 +127,7 @@ class Broker(Node):
     def java(self, *words):
         """A small heap, and the quick compiler only: a broker that is back after 3 s is killed more often than one after 6."""
         return ["java", "-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Xshare:auto",
+                "-XX:-UsePerfData", f"-Djava.io.tmpdir={self.place.run}",
                 f"-Dlog4j2.configurationFile=file:{ROOT}/deploy/kafka/log4j2.properties", "-Djava.awt.headless=true", "-cp", f"{self.place.jars}/*", *words]
 
     def argv(self):
