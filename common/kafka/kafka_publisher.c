@@ -14,6 +14,14 @@
  * bytes, a record's own lengths and deltas at most 35: what was taken and then refused would end the handle.
  */
 #define BATCH_OVERHEAD 128
+#define LIBRARY_BYTES_DEFAULT 1000000
+#define LIBRARY_BYTES_LEAST 1000 /* that it takes as a setting */
+
+static int64_t library_bytes_max(int64_t record_bytes_max) {
+    if (record_bytes_max == 0) return LIBRARY_BYTES_DEFAULT;
+    int64_t bytes = record_bytes_max - BATCH_OVERHEAD;
+    return bytes > LIBRARY_BYTES_LEAST ? bytes : LIBRARY_BYTES_LEAST;
+}
 
 struct pay_kafka_publisher {
     struct pay_kafka_handle *handle;
@@ -51,8 +59,7 @@ static enum pay_move open_handle(const struct pay_kafka_publisher_options *optio
         {"compression.codec", "lz4", true},
         {"statistics.interval.ms", options->measures ? "1000" : "0", !options->measures},
         /* A batch larger than the topic takes would be refused whole. */
-        {"message.max.bytes",
-         number(&bytes, options->record_bytes_max > 0 ? options->record_bytes_max - BATCH_OVERHEAD : 1000000), false},
+        {"message.max.bytes", number(&bytes, library_bytes_max(options->record_bytes_max)), false},
         {NULL, NULL, false},
     };
     return pay_kafka_handle_open(&options->kafka, PAY_KAFKA_PRODUCER, fixed, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_STATS,

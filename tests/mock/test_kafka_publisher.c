@@ -133,11 +133,13 @@ static void a_partition_that_does_not_exist_is_refused(void **state) {
     pay_kafka_publisher_close(publisher);
 }
 
-static void a_record_that_is_too_large_is_refused_and_the_next_goes_on(void **state) {
-    (void)state;
+static void goes_on_behind_a_record_of_3000_bytes(int64_t record_bytes_max) {
     char *large = calloc(1, 3000);
-    struct pay_kafka_publisher_options options = {
-        .kafka = options_for("small"), .topic = TOPIC, .in_flight_max = 1, .record_bytes_max = 2000, .wait_ms = 10000};
+    struct pay_kafka_publisher_options options = {.kafka = options_for("small"),
+                                                  .topic = TOPIC,
+                                                  .in_flight_max = 1,
+                                                  .record_bytes_max = record_bytes_max,
+                                                  .wait_ms = 10000};
     struct pay_kafka_publisher *publisher = NULL;
     struct pay_error error;
     assert_int_equal(pay_kafka_publisher_open(&options, &publisher, &error), PAY_OK);
@@ -146,6 +148,16 @@ static void a_record_that_is_too_large_is_refused_and_the_next_goes_on(void **st
     publish_numbers(publisher, 0, 0, 3);
     pay_kafka_publisher_close(publisher);
     free(large);
+}
+
+static void a_record_that_is_too_large_is_refused_and_the_next_goes_on(void **state) {
+    (void)state;
+    goes_on_behind_a_record_of_3000_bytes(2000);
+}
+
+static void a_topic_that_takes_less_than_the_library_can_be_told_is_published_to(void **state) {
+    (void)state;
+    goes_on_behind_a_record_of_3000_bytes(300);
 }
 
 static void a_full_queue_says_again_and_keeps_the_order(void **state) {
@@ -262,6 +274,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(keys_are_spread_by_murmur2, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_partition_that_does_not_exist_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_record_that_is_too_large_is_refused_and_the_next_goes_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_topic_that_takes_less_than_the_library_can_be_told_is_published_to, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_full_queue_says_again_and_keeps_the_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(records_wait_for_brokers_that_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(purging_gives_every_record_back_and_another_handle_works, set_up, tear_down),
