@@ -3,8 +3,9 @@ import random
 import time
 
 from confluent_kafka import Producer
+from confluent_kafka.admin import NewPartitions
 
-from example_listeners import kind, listen  # noqa: F401
+from example_listeners import LISTENERS, kind, listen  # noqa: F401
 from stack import QUIET, wait_until
 
 LEDGER_ID = "d03dbc18-12e4-46be-9a87-433a64143dd2"
@@ -21,12 +22,12 @@ class Log:
             servers.create_topic(topic, 1)
         self.producer = Producer({"bootstrap.servers": servers.bootstrap(), **QUIET})
 
-    def write(self, *replies, generation=1, ledger_id=LEDGER_ID):
+    def write(self, *replies, generation=1, ledger_id=LEDGER_ID, partition=0):
         """(source offset, covers from), ..."""
         for s, c in replies:
-            value = f'{{"position":"{generation}-0-{s}","order_id":"o-{s}","outcome":"paid","duplicate":false,"account_id":"a","amount_minor":1}}'
+            value = f'{{"position":"{generation}-{partition}-{s}","order_id":"o-{s}","outcome":"paid","duplicate":false,"account_id":"a","amount_minor":1}}'
             headers = {"source-offset": str(s), "covers-from": str(c), "log-generation": str(generation), "ledger-id": ledger_id}
-            self.producer.produce(self.replies, partition=0, key=f"o-{s}", value=value, headers=list(headers.items()))
+            self.producer.produce(self.replies, partition=partition, key=f"o-{s}", value=value, headers=list(headers.items()))
         assert self.producer.flush(30) == 0
 
 
@@ -84,3 +85,34 @@ def test_a_reply_of_another_ledger_is_not_booked_and_said(servers, listen):
     wait_until(lambda: "4e68d77c" in listener.said(), 30, "it said whose reply it is")
     listener.kill()
     assert listener.positions() == ["1-0-0"]
+
+
+def test_partitions_of_a_topic_that_grows_are_booked_from_their_start_by_listeners_that_run(servers, tmp_path):
+    log = Log(servers)
+    listeners = [kind(log, tmp_path) for kind in LISTENERS.values()]    # side by side: each looks every 10 s only
+    log.write((0, 0), (1, 1))
+    try:
+        for listener in listeners:
+            listener.start()
+        for listener in listeners:
+            listener.wait_booked(2)
+        for topic in (log.replies, log.requests):
+            for future in servers.admin_client().create_partitions([NewPartitions(topic, 3)]).values():
+                future.result(30)
+        log.producer = Producer({"bootstrap.servers": log.bootstrap(), **QUIET})     # the old one still knows one partition
+        log.write((0, 0), (2, 1), partition=1)
+        log.write((0, 0), partition=2)
+        log.write((2, 2))
+        grown = ["1-0-0", "1-0-1", "1-0-2", "1-1-0", "1-1-2", "1-2-0"]
+        for listener in listeners:
+            wait_until(lambda: sorted(listener.positions()) == grown, 30, f"{grown} booked, not {listener.positions()}:\n{listener.said()[-2000:]}")
+        for listener in listeners:
+            listener.kill()
+            listener.start()
+        log.write((2, 1), (3, 3), partition=1)
+        for listener in listeners:
+            listener.wait_booked(7)
+            stays(listener, listener.positions()[:6] + ["1-1-3"])
+    finally:
+        for listener in listeners:
+            listener.kill()

@@ -16,6 +16,7 @@ import java.util.*;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
@@ -35,6 +36,8 @@ public class Listener {
         INSERT INTO position VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (partition, generation) DO UPDATE
         SET next = excluded.next, reply_offset = excluded.reply_offset WHERE position.next = ?""";
 
+    static final long LOOK_MS = 10_000;                // topics may grow: new partitions are looked for so often
+
     record Key(int partition, long generation) {}
     record Gap(Key key, long coversFrom, long offset) {}
 
@@ -44,14 +47,19 @@ public class Listener {
     final Map<Integer, Long> fresh = new HashMap<>();  // E0 of partitions whose log doesn't begin at 0 any more, else -1
     final Map<Integer, Gap> gaps = new HashMap<>();
     String ledger;
+    long looked;                                       // System.nanoTime
     KafkaConsumer<String, byte[]> consumer;
     Connection database;
 
     public static void main(String[] arguments) throws Exception {
         Listener listener = new Listener();
         listener.loadPositions();
-        listener.assign();
-        while (true) listener.bookBatch();
+        listener.open();
+        listener.followNew();
+        while (true) {
+            listener.bookBatch();
+            listener.followNewNowAndThen();
+        }
     }
 
     void loadPositions() throws Exception {
@@ -69,19 +77,36 @@ public class Listener {
         database.setAutoCommit(false);
     }
 
-    void assign() {
-        // "earliest" skips nothing: what is wanted says n, not Kafka.
+    void open() {
+        // "earliest" skips nothing: what is wanted says n, not Kafka. Partitions of a topic that grew are seen when metadata is read again.
         consumer = new KafkaConsumer<>(Map.of("bootstrap.servers", System.getenv("PAYBUF_KAFKA_BOOTSTRAP"), "enable.auto.commit", "false",
-            "auto.offset.reset", "earliest", "isolation.level", "read_uncommitted"), new StringDeserializer(), new ByteArrayDeserializer());
-        List<TopicPartition> partitions = consumer.partitionsFor(REPLIES).stream().map(p -> new TopicPartition(REPLIES, p.partition())).toList();
-        consumer.assign(partitions);
-        Map<TopicPartition, Long> low = consumer.beginningOffsets(partitions);
-        for (TopicPartition p : partitions) {
-            Long known = start.get(p.partition());
-            consumer.seek(p, known != null ? known : low.get(p));
-            if (known != null) continue;
+            "auto.offset.reset", "earliest", "isolation.level", "read_uncommitted", "metadata.max.age.ms", Long.toString(LOOK_MS)),
+            new StringDeserializer(), new ByteArrayDeserializer());
+    }
+
+    /** Begins to read the partitions that aren't followed yet; the others go on where they are. */
+    void followNew() {
+        looked = System.nanoTime();
+        List<TopicPartition> all = consumer.partitionsFor(REPLIES).stream().map(p -> new TopicPartition(REPLIES, p.partition())).toList();
+        Set<TopicPartition> added = new HashSet<>(all);
+        added.removeAll(consumer.assignment());
+        if (added.isEmpty()) return;
+        Map<TopicPartition, Long> low = consumer.beginningOffsets(added);
+        for (TopicPartition p : added) {
+            if (start.containsKey(p.partition())) continue;
             TopicPartition requests = new TopicPartition(REQUESTS, p.partition());
             fresh.put(p.partition(), low.get(p) > 0 ? consumer.endOffsets(List.of(requests)).get(requests) : -1);
+        }
+        consumer.assign(all);
+        for (TopicPartition p : added) consumer.seek(p, start.getOrDefault(p.partition(), low.get(p)));
+    }
+
+    void followNewNowAndThen() {
+        if (System.nanoTime() - looked < LOOK_MS * 1_000_000) return;
+        try {
+            followNew();
+        } catch (RetriableException away) {
+            // The broker is away, or still making them: the next look.
         }
     }
 

@@ -6,6 +6,7 @@
 """
 import os
 import sys
+import time
 
 import psycopg2
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -22,6 +23,19 @@ BOOK = """INSERT INTO booking SELECT r ->> 'position', r ->> 'order_id', r ->> '
 # Nothing is stored when `next` isn't what this process left there: then another listener is at work.
 MOVE = """INSERT INTO position VALUES (%(p)s, %(g)s, %(next)s, %(offset)s, %(e0)s, %(ledger)s) ON CONFLICT (partition, generation)
           DO UPDATE SET next = %(next)s, reply_offset = %(offset)s WHERE position.next = %(was)s"""
+LOOK_S = 10                          # topics may grow: new partitions are looked for so often
+
+
+def follow_new(consumer, followed, start):
+    """Begins to read the partitions that aren't followed yet. Answers E0 of those whose log doesn't begin at 0 any more, for the others -1."""
+    fresh, new = {}, consumer.list_topics(REPLIES, timeout=10).topics[REPLIES].partitions.keys() - followed
+    for p in new - start.keys():
+        low, _ = consumer.get_watermark_offsets(TopicPartition(REPLIES, p), timeout=10)
+        fresh[p] = consumer.get_watermark_offsets(TopicPartition(REQUESTS, p), timeout=10)[1] if low > 0 else -1
+    if new:
+        consumer.incremental_assign([TopicPartition(REPLIES, p, start.get(p, OFFSET_BEGINNING)) for p in new])
+    followed |= new
+    return fresh
 
 
 def main():
@@ -39,14 +53,16 @@ def main():
     # "earliest" skips nothing: what is wanted says n, not Kafka.
     consumer = Consumer({"bootstrap.servers": os.environ["PAYBUF_KAFKA_BOOTSTRAP"], "group.id": "listener", "enable.auto.commit": False,
                          "auto.offset.reset": "earliest", "isolation.level": "read_uncommitted"})
-    partitions = consumer.list_topics(REPLIES, timeout=10).topics[REPLIES].partitions
-    fresh = {}                                                      # E0 of partitions whose log doesn't begin at 0 any more
-    for p in partitions.keys() - start.keys():
-        low, _ = consumer.get_watermark_offsets(TopicPartition(REPLIES, p), timeout=10)
-        fresh[p] = consumer.get_watermark_offsets(TopicPartition(REQUESTS, p), timeout=10)[1] if low > 0 else -1
-    consumer.assign([TopicPartition(REPLIES, p, start.get(p, OFFSET_BEGINNING)) for p in partitions])
+    followed = set()
+    fresh, looked = follow_new(consumer, followed, start), time.monotonic()
 
     while True:
+        if time.monotonic() - looked > LOOK_S:
+            looked = time.monotonic()
+            try:
+                fresh |= follow_new(consumer, followed, start)
+            except KafkaException:
+                pass                                                # the broker is away, or still making them: the next look
         batch, was, offset, rewound = consumer.consume(500, timeout=0.1), {}, {}, set()
         with database, database.cursor() as sql:                    # one transaction: bookings and positions
             for message in batch:
