@@ -116,7 +116,11 @@ static enum pay_exit look(struct doctor *doctor, struct pay_pg *pg) {
         pay_pg_exec(pg, pay_sql_tools_roles, NULL, take_role, doctor, NULL, &error) != PAY_OK)
         return tool_error(doctor->tool, &error);
     enum pay_exit status = check_schema(doctor, pg);
-    if (status != PAY_EXIT_OK) return status == PAY_EXIT_CONFIG ? PAY_EXIT_OK : status;
+    if (status == PAY_EXIT_CONFIG) {
+        doctor_growth_unchecked(doctor, "the books can't be read as long as the schema isn't as it must be: mend that");
+        return PAY_EXIT_OK;
+    }
+    if (status != PAY_EXIT_OK) return status;
     pay_pg_args_begin(&args);
     pay_pg_args_text(&args, doctor->tool->config.request_topic);
     if (pay_pg_exec(pg, pay_sql_read_ledger, NULL, take_ledger, doctor, NULL, &error) != PAY_OK ||
@@ -134,7 +138,10 @@ enum pay_exit doctor_database(struct doctor *doctor) {
                                            .allow_unsafe = true};
     struct pay_pg *pg;
     struct pay_error error;
-    if (pay_pg_open(&options, &pg, &error) != PAY_OK) return tool_no_database(doctor->tool, &error);
+    if (pay_pg_open(&options, &pg, &error) != PAY_OK) {
+        doctor_growth_unchecked(doctor, "PostgreSQL couldn't be asked (stderr says why): mend that");
+        return tool_no_database(doctor->tool, &error);
+    }
     enum pay_exit status = look(doctor, pg);
     pay_pg_close(pg);
     return status;

@@ -85,6 +85,7 @@ static enum pay_exit find_unanswered(struct doctor *doctor, struct lanes *lanes,
     pay_kafka_reader_close(records);
     for (int32_t p = 0; p < lanes->count; p++) {
         int64_t since_ms = lanes->all[p].first_unsettled_ms;
+        facts->unknown += lanes->all[p].age_unknown;
         if (since_ms < 0 || (facts->lane >= 0 && now_ms - since_ms <= facts->unanswered_ms)) continue;
         facts->lane = p;
         facts->unanswered_ms = now_ms > since_ms ? now_ms - since_ms : 0;
@@ -104,6 +105,17 @@ static enum pay_exit read_lanes(struct doctor *doctor, struct pay_pg *pg, struct
     return status;
 }
 
+static void add_lines(struct doctor *doctor, const struct retention_line lines[RETENTION_LINES]) {
+    for (size_t i = 0; i < RETENTION_LINES; i++)
+        doctor->add(doctor, lines[i].check, lines[i].state, lines[i].found, lines[i].wanted, lines[i].fix);
+}
+
+void doctor_growth_unchecked(struct doctor *doctor, const char *why) {
+    struct retention_line lines[RETENTION_LINES];
+    retention_unchecked(why, lines);
+    add_lines(doctor, lines);
+}
+
 static enum pay_exit look_at_topics(struct doctor *doctor, struct pay_pg *pg) {
     struct lanes lanes = {0};
     struct retention_facts facts = {.requests_ms = doctor->card->request.retention_ms,
@@ -116,8 +128,9 @@ static enum pay_exit look_at_topics(struct doctor *doctor, struct pay_pg *pg) {
     if (status == PAY_EXIT_OK) status = find_unanswered(doctor, &lanes, &facts);
     if (status == PAY_EXIT_OK) {
         retention_judge(&facts, lines);
-        for (size_t i = 0; i < RETENTION_LINES; i++)
-            doctor->add(doctor, lines[i].check, lines[i].state, lines[i].found, lines[i].wanted, lines[i].fix);
+        add_lines(doctor, lines);
+    } else {
+        doctor_growth_unchecked(doctor, "the servers didn't answer all that was asked (stderr says why): mend that");
     }
     lanes_free(&lanes);
     return status;
@@ -126,8 +139,17 @@ static enum pay_exit look_at_topics(struct doctor *doctor, struct pay_pg *pg) {
 enum pay_exit doctor_growth(struct doctor *doctor, struct pay_pg *pg) {
     struct pay_error error;
     const struct pay_kafka_report_card *card = doctor->card;
+    const char *absent = !card->request.exists ? card->request.name
+                         : !card->reply.exists ? card->reply.name
+                                               : card->dead_letter.name;
+    char why[PAY_TOPIC_MAX + 64];
     if (pay_pg_exec(pg, pay_sql_tools_table_sizes, NULL, take_table, doctor, NULL, &error) != PAY_OK)
         return tool_error(doctor->tool, &error);
-    if (!card->request.exists || !card->reply.exists || !card->dead_letter.exists) return PAY_EXIT_OK;
-    return look_at_topics(doctor, pg);
+    if (card->request.exists && card->reply.exists && card->dead_letter.exists) return look_at_topics(doctor, pg);
+    if (absent[0] != '\0')
+        snprintf(why, sizeof why, "%s doesn't exist: paybuf init makes it", absent);
+    else
+        snprintf(why, sizeof why, "the cluster couldn't be asked (stderr says why): mend that");
+    doctor_growth_unchecked(doctor, why);
+    return PAY_EXIT_OK;
 }

@@ -4,8 +4,10 @@
 
 #include "tools/doctor.h"
 
-/* `pg` may read the tables. Lines about topics only where doctor->card says that all of them are there.
-   PAY_EXIT_OK when everything could be looked at, whatever was found. */
+/* `pg` may read the tables. PAY_EXIT_OK when everything could be looked at, whatever was found, and where a topic isn't there. What
+   couldn't be asked has its lines, too: warnings that say why. */
 enum pay_exit doctor_growth(struct doctor *doctor, struct pay_pg *pg);
+/* Those lines, where not even the tables can be read. */
+void doctor_growth_unchecked(struct doctor *doctor, const char *why);
 
 #endif

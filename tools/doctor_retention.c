@@ -24,10 +24,9 @@ static const char *duration(int64_t ms, char text[static DURATION_MAX]) {
 static bool shorter(int64_t one_ms, int64_t other_ms) { return one_ms >= 0 && (other_ms < 0 || one_ms < other_ms); }
 
 /* A topic that keeps less than requests do. */
-static void judge_beside_requests(const struct retention_facts *facts, const char *check, int64_t kept_ms,
-                                  const char *fix, struct retention_line *line) {
+static void judge_beside_requests(const struct retention_facts *facts, int64_t kept_ms, const char *fix,
+                                  struct retention_line *line) {
     char kept[DURATION_MAX], requests[DURATION_MAX];
-    line->check = check;
     line->state = shorter(kept_ms, facts->requests_ms) ? DOCTOR_WARNING : DOCTOR_OK;
     snprintf(line->found, sizeof line->found, "%s", duration(kept_ms, kept));
     snprintf(line->wanted, sizeof line->wanted, "at least as requests: %s", duration(facts->requests_ms, requests));
@@ -35,38 +34,55 @@ static void judge_beside_requests(const struct retention_facts *facts, const cha
 }
 
 /* Kafka deletes whole segments, so a record may live longer than this; never shorter. */
-static void judge_unanswered(const struct retention_facts *facts, struct retention_line *line) {
+static void judge_oldest(const struct retention_facts *facts, struct retention_line *line) {
     char age[DURATION_MAX], left[DURATION_MAX];
     int64_t left_ms = facts->requests_ms - facts->unanswered_ms;
-    line->check = "first unanswered request";
+    if (facts->requests_ms < 0) {
+        snprintf(line->found, sizeof line->found, "partition %" PRId32 ": waits %s", facts->lane,
+                 duration(facts->unanswered_ms, age));
+        return;
+    }
+    if (left_ms < facts->requests_ms / 2) line->state = DOCTOR_WARNING;
+    if (left_ms < facts->requests_ms / 10) line->state = DOCTOR_FAILED;
+    snprintf(line->found, sizeof line->found, "partition %" PRId32 ": waits %s, %s left", facts->lane,
+             duration(facts->unanswered_ms, age), left_ms > 0 ? duration(left_ms, left) : "nothing");
+    snprintf(line->fix, sizeof line->fix,
+             "what is deleted unanswered is lost: lengthen retention.ms of requests now, then paybuf status says why "
+             "partition %" PRId32 " stands still",
+             facts->lane);
+}
+
+/* A lane that wasn't told of may be the one that waits longest: that is no "ok". */
+static void add_unknown(int32_t unknown, struct retention_line *line) {
+    size_t length = strlen(line->found);
+    snprintf(line->found + length, sizeof line->found - length, "%s%" PRId32 " partition%s not checked",
+             length > 0 ? "; " : "", unknown, unknown == 1 ? "" : "s");
+    if (line->state != DOCTOR_OK) return;
+    line->state = DOCTOR_WARNING;
+    snprintf(line->fix, sizeof line->fix,
+             "the broker didn't tell in time when the first unanswered request of %" PRId32
+             " partitions was appended; paybuf doctor again, and paybuf status for who lags",
+             unknown);
+}
+
+static void judge_unanswered(const struct retention_facts *facts, struct retention_line *line) {
     snprintf(line->wanted, sizeof line->wanted, "half of retention left, or more");
-    if (facts->lane < 0) {
-        snprintf(line->found, sizeof line->found, "none found waiting");
-    } else if (facts->gone) {
+    if (facts->gone) {
         line->state = DOCTOR_FAILED;
         snprintf(line->found, sizeof line->found, "partition %" PRId32 ": not in the log any more", facts->lane);
         snprintf(line->fix, sizeof line->fix,
                  "retention was faster than the workers: paybuf recover lane %" PRId32
                  " says what is lost; lengthen retention.ms of requests before anything else",
                  facts->lane);
-    } else if (facts->requests_ms < 0) {
-        snprintf(line->found, sizeof line->found, "partition %" PRId32 ": waits %s", facts->lane,
-                 duration(facts->unanswered_ms, age));
-    } else {
-        if (left_ms < facts->requests_ms / 2) line->state = DOCTOR_WARNING;
-        if (left_ms < facts->requests_ms / 10) line->state = DOCTOR_FAILED;
-        snprintf(line->found, sizeof line->found, "partition %" PRId32 ": waits %s, %s left", facts->lane,
-                 duration(facts->unanswered_ms, age), left_ms > 0 ? duration(left_ms, left) : "nothing");
-        snprintf(
-            line->fix, sizeof line->fix,
-            "what is deleted unanswered is lost: lengthen retention.ms of requests now, then paybuf status says why "
-            "partition %" PRId32 " stands still",
-            facts->lane);
+    } else if (facts->lane >= 0) {
+        judge_oldest(facts, line);
+    } else if (facts->unknown == 0) {
+        snprintf(line->found, sizeof line->found, "none found waiting");
     }
+    if (facts->unknown > 0) add_unknown(facts->unknown, line);
 }
 
 static void judge_refusals(const struct retention_facts *facts, struct retention_line *line) {
-    line->check = "refusals older than 30 days";
     line->state = facts->refusals_deletable >= RETENTION_REFUSALS_MANY ? DOCTOR_WARNING : DOCTOR_OK;
     snprintf(line->found, sizeof line->found, "%" PRId64 ", %" PRId64 " may be deleted", facts->refusals_old,
              facts->refusals_deletable);
@@ -77,14 +93,31 @@ static void judge_refusals(const struct retention_facts *facts, struct retention
         "after a paybuf dump; and who sends so much that is no request?");
 }
 
+static void name_lines(struct retention_line lines[RETENTION_LINES]) {
+    static const char *const checks[RETENTION_LINES] = {"retention of replies", "retention of dead letters",
+                                                        "first unanswered request", "refusals older than 30 days"};
+    memset(lines, 0, RETENTION_LINES * sizeof *lines);
+    for (size_t i = 0; i < RETENTION_LINES; i++) lines[i].check = checks[i];
+}
+
+void retention_unchecked(const char *why, struct retention_line ret_lines[RETENTION_LINES]) {
+    name_lines(ret_lines);
+    for (size_t i = 0; i < RETENTION_LINES; i++) {
+        ret_lines[i].state = DOCTOR_WARNING;
+        snprintf(ret_lines[i].found, sizeof ret_lines[i].found, "not checked");
+        snprintf(ret_lines[i].wanted, sizeof ret_lines[i].wanted, "an answer");
+        snprintf(ret_lines[i].fix, sizeof ret_lines[i].fix, "%s; then paybuf doctor again", why);
+    }
+}
+
 void retention_judge(const struct retention_facts *facts, struct retention_line ret_lines[RETENTION_LINES]) {
-    memset(ret_lines, 0, RETENTION_LINES * sizeof *ret_lines);
-    judge_beside_requests(facts, "retention of replies", facts->replies_ms,
+    name_lines(ret_lines);
+    judge_beside_requests(facts, facts->replies_ms,
                           "lengthen retention.ms of replies: a listener that is behind it sees a gap, and a database "
                           "restored from a backup older than it can't be recovered",
                           &ret_lines[0]);
     judge_beside_requests(
-        facts, "retention of dead letters", facts->letters_ms,
+        facts, facts->letters_ms,
         "lengthen retention.ms of dead letters: a letter that is gone can't be redriven, and the audit "
         "can't miss one",
         &ret_lines[1]);

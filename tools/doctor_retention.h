@@ -23,17 +23,22 @@ struct retention_facts {
 
     int64_t refusals_old;       /* older than 30 days */
     int64_t refusals_deletable; /* of these, those whose request isn't in the log any more */
+
+    int32_t unknown; /* lanes with something unanswered whose age the broker didn't tell */
 };
 
 struct retention_line {
     const char *check;
     enum doctor_state state;
-    char found[96];
+    char found[160];
     char wanted[96];
     char fix[320];
 };
 
 /* Fills all RETENTION_LINES. `facts` name no topic, so neither do the lines. */
 void retention_judge(const struct retention_facts *facts, struct retention_line ret_lines[RETENTION_LINES]);
+
+/* The same lines where the facts couldn't be asked: warnings that say why. */
+void retention_unchecked(const char *why, struct retention_line ret_lines[RETENTION_LINES]);
 
 #endif

@@ -92,14 +92,16 @@ enum pay_exit lanes_ages(struct tool *tool, struct pay_kafka_reader *reader, str
         if (!lags(lane)) continue;
         if (pay_kafka_reader_seek(reader, tool->config.request_topic, p, from, &error) != PAY_OK)
             return tool_error(tool, &error);
+        lane->age_unknown = true;
         waiting++;
     }
     for (int64_t until_ms = pay_clock_ms() + AGES_MS; waiting > 0 && pay_clock_ms() < until_ms;) {
         pay_kafka_reader_next(reader, 100, &read);
         if (read.kind == PAY_KAFKA_READ_NOTHING || read.record.partition < 0) continue;
-        /* END: an open transaction, or control records only. TROUBLE: retention was faster. */
-        if (read.kind == PAY_KAFKA_READ_RECORD)
-            lanes->all[read.record.partition].first_unsettled_ms = read.record.timestamp_ms;
+        /* END: an open transaction, or control records only. TROUBLE: retention was faster, or the broker refuses. */
+        struct lane_view *lane = &lanes->all[read.record.partition];
+        lane->age_unknown = read.kind == PAY_KAFKA_READ_TROUBLE;
+        if (read.kind == PAY_KAFKA_READ_RECORD) lane->first_unsettled_ms = read.record.timestamp_ms;
         pay_kafka_reader_stop(reader, tool->config.request_topic, read.record.partition);
         waiting--;
     }

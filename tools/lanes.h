@@ -24,7 +24,8 @@ struct lane_view {
     bool has_bounds;                    /* of the request partition: the broker was asked */
     int64_t request_start, request_end; /* L, E (high watermark) */
     int64_t reply_start, reply_end;
-    int64_t first_unsettled_ms; /* broker's time of the first record at or above P; -1: none, or not looked */
+    int64_t first_unsettled_ms; /* broker's time of the first record at or above P; -1: none, or not known */
+    bool age_unknown;           /* it was asked for, and the broker didn't tell */
 };
 
 struct lanes {
@@ -39,7 +40,8 @@ enum pay_exit lanes_reply_bounds(struct tool *tool, struct pay_kafka_reader *rea
                                  struct lanes *lanes);
 enum pay_exit lanes_request_bounds(struct tool *tool, struct pay_kafka_reader *reader, int32_t partitions,
                                    struct lanes *lanes);
-/* When the first unsettled record of each lane was appended; gives up after a while. `reader` must be read_committed. */
+/* When the first unsettled record of each lane was appended; gives up after a while, and leaves age_unknown where it did. `reader`
+   must be read_committed. */
 enum pay_exit lanes_ages(struct tool *tool, struct pay_kafka_reader *reader, struct lanes *lanes);
 void lanes_free(struct lanes *lanes);
 

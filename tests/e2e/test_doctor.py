@@ -74,6 +74,19 @@ def test_a_request_that_was_deleted_unanswered_fails_and_names_the_command(ledge
     assert "paybuf recover lane 2" in lines[WAITING]["fix"]
 
 
+@pytest.mark.parametrize("away", ["topic", "cluster", "database"])
+def test_what_cannot_be_asked_is_said_and_never_passed_over(ledger, away):
+    retention = {"retention of replies", "retention of dead letters", WAITING, REFUSED}
+    environment = {"topic": {"PAYBUF_DLQ_TOPIC": "nobody.made.this"}, "cluster": {"PAYBUF_KAFKA_BOOTSTRAP": "127.0.0.1:1"},
+                   "database": {"PAYBUF_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}}[away]
+    ledger.env = {**ledger.env, **environment}
+    done = ledger.cli("doctor", "-o", "ndjson", ok=(4, 69))
+    lines = {line["check"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert {lines[check]["state"] for check in retention} == {"warning"} and {lines[check]["found"] for check in retention} == {"not checked"}
+    said = {"topic": "nobody.made.this doesn't exist", "cluster": "the cluster couldn't be asked", "database": "PostgreSQL couldn't be asked"}[away]
+    assert said in lines[WAITING]["fix"] and (done.stderr != "" or away == "topic")
+
+
 def run_commands(ledger, mark, **folders):
     """The commands behind a mark of docs/retention.md, word for word but for the folders."""
     page = (ROOT / "docs" / "retention.md").read_text()

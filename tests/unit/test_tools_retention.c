@@ -12,7 +12,7 @@ enum { REPLIES, LETTERS, UNANSWERED, REFUSALS };
 static struct retention_line lines[RETENTION_LINES];
 
 /* 30 days everywhere, everything answered. */
-static const struct retention_facts healthy = {30 * DAY, 30 * DAY, 30 * DAY, -1, 0, false, 0, 0};
+static const struct retention_facts healthy = {30 * DAY, 30 * DAY, 30 * DAY, -1, 0, false, 0, 0, 0};
 
 static void everything_as_init_makes_it_is_ok(void **state) {
     (void)state;
@@ -98,6 +98,39 @@ static void an_unanswered_request_that_is_deleted_fails_whatever_retention_is_no
     }
 }
 
+static void a_lane_whose_age_nobody_told_is_never_ok(void **state) {
+    (void)state;
+    struct retention_facts facts = healthy;
+    facts.unknown = 2;
+    retention_judge(&facts, lines);
+    assert_int_equal(lines[UNANSWERED].state, DOCTOR_WARNING);
+    assert_string_equal(lines[UNANSWERED].found, "2 partitions not checked");
+    assert_non_null(strstr(lines[UNANSWERED].fix, "didn't tell"));
+    facts.lane = 3;
+    facts.unknown = 1;
+    retention_judge(&facts, lines);
+    assert_int_equal(lines[UNANSWERED].state, DOCTOR_WARNING);
+    assert_string_equal(lines[UNANSWERED].found,
+                        "partition 3: waits 0.0 minutes, 30.0 days left; 1 partition not checked");
+    facts.unanswered_ms = 29 * DAY;
+    retention_judge(&facts, lines);
+    assert_int_equal(lines[UNANSWERED].state, DOCTOR_FAILED);
+    assert_non_null(strstr(lines[UNANSWERED].fix, "lengthen retention.ms"));
+}
+
+static void what_could_not_be_asked_is_a_warning_with_the_reason(void **state) {
+    (void)state;
+    retention_unchecked("the cluster is away", lines);
+    for (size_t i = 0; i < RETENTION_LINES; i++) {
+        assert_int_equal(lines[i].state, DOCTOR_WARNING);
+        assert_string_equal(lines[i].found, "not checked");
+        assert_non_null(strstr(lines[i].fix, "the cluster is away"));
+    }
+    const char *first = lines[0].check;
+    retention_judge(&healthy, lines);
+    assert_ptr_equal(lines[0].check, first);
+}
+
 static void only_many_deletable_refusals_are_worth_a_warning(void **state) {
     (void)state;
     struct retention_facts facts = healthy;
@@ -113,8 +146,8 @@ static void only_many_deletable_refusals_are_worth_a_warning(void **state) {
 
 static void a_line_never_overflows_its_text(void **state) {
     (void)state;
-    struct retention_facts facts = {INT64_MAX,     INT64_MAX, INT64_MAX, INT32_MAX,
-                                    INT64_MAX / 2, false,     INT64_MAX, INT64_MAX};
+    struct retention_facts facts = {INT64_MAX, INT64_MAX, INT64_MAX, INT32_MAX, INT64_MAX / 2,
+                                    false,     INT64_MAX, INT64_MAX, INT32_MAX};
     retention_judge(&facts, lines);
     for (size_t i = 0; i < RETENTION_LINES; i++) {
         assert_true(strlen(lines[i].found) < sizeof lines[i].found - 1);
@@ -129,6 +162,8 @@ int main(void) {
         cmocka_unit_test(a_topic_that_keeps_less_than_requests_do_is_a_warning),
         cmocka_unit_test(an_unanswered_request_warns_at_half_and_fails_at_a_tenth_of_retention),
         cmocka_unit_test(an_unanswered_request_that_is_deleted_fails_whatever_retention_is_now),
+        cmocka_unit_test(a_lane_whose_age_nobody_told_is_never_ok),
+        cmocka_unit_test(what_could_not_be_asked_is_a_warning_with_the_reason),
         cmocka_unit_test(only_many_deletable_refusals_are_worth_a_warning),
         cmocka_unit_test(a_line_never_overflows_its_text),
     };
