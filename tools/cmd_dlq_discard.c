@@ -4,12 +4,12 @@
 
 #include <inttypes.h>
 
-enum { POSITION, REASON, NOTE, YES };
+enum { POSITION = DLQ_PICK_COUNT, NOTE, YES };
 
 /* clang-format off */
 static const struct cli_arg args[] = {
+    DLQ_PICK_ARGS,
     [POSITION] = {"POSITION", CLI_TEXT, false, .help = "one letter, as 1-3-1234"},
-    [REASON] = {"--reason", CLI_TEXT, false, "WORD", .help = "every open one of this reason"},
     [NOTE] = {"--note", CLI_TEXT, false, "TEXT", .help = "why; kept with the marker"},
     [YES] = {"--yes", CLI_FLAG, .help = "do it; without it only the count is shown"},
 };
@@ -49,12 +49,13 @@ static enum pay_exit discard(struct dlq *dlq, struct dlq_pick *pick, const struc
 
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     struct dlq dlq;
-    struct dlq_pick pick = {.open_only = true};
-    if (values[POSITION].given == values[REASON].given)
-        return tool_fail(tool, PAY_EXIT_USAGE, "either one POSITION, or all of one --reason");
-    if (!dlq_pick_reason(values[REASON].text, &pick))
-        return tool_fail(tool, PAY_EXIT_USAGE, "--reason: no letter has the reason '%s'", values[REASON].text);
-    enum pay_exit status = dlq_open(tool, &dlq);
+    struct dlq_pick pick;
+    if (values[POSITION].given == dlq_pick_given(values))
+        return tool_fail(tool, PAY_EXIT_USAGE,
+                         "either one POSITION, or which ones: --reason, --partition, --since ...");
+    enum pay_exit status = dlq_pick_read(tool, values, &pick);
+    if (status != PAY_EXIT_OK) return status;
+    status = dlq_open(tool, &dlq);
     if (status == PAY_EXIT_OK) status = dlq_scan(&dlq);
     if (status == PAY_EXIT_OK) status = discard(&dlq, &pick, values);
     dlq_close(&dlq);

@@ -2,32 +2,39 @@
 #include "tools/cmd_dlq.h"
 #include "tools/dlq_pick.h"
 
-enum { REASON, ALL };
+enum { ALL = DLQ_PICK_COUNT };
 
 /* clang-format off */
 static const struct cli_arg args[] = {
-    [REASON] = {"--reason", CLI_TEXT, false, "WORD", .help = "only these: too_large, malformed_json, bad_field, bad_tenant, key_mismatch"},
+    DLQ_PICK_ARGS,
     [ALL] = {"--all", CLI_FLAG, .help = "also those that were redriven or discarded"},
 };
 /* clang-format on */
 
-static enum pay_exit export(struct dlq *dlq, const struct dlq_pick *pick) {
-    struct pay_log_record record; enum pay_exit status = PAY_EXIT_OK; out_list(&dlq->tool->out, NULL, NULL, 0);
-    for (size_t i = 0; i < dlq->count && status == PAY_EXIT_OK;
-         i++){if (!dlq_picked(pick, &dlq->entries[i])) continue; status = dlq_fetch(dlq, &dlq->entries[i], &record);
-              if (status == PAY_EXIT_OK) out_row(&dlq->tool->out, dlq_json(&dlq->entries[i], &record));}
-return status;
+struct exporting {
+    struct out *out;
+    struct dlq_pick pick;
+};
+
+static enum pay_exit export_letter(void *argument, struct dlq_entry *entry, const struct pay_log_record *record) {
+    struct exporting *exporting = argument;
+    if (dlq_picked(&exporting->pick, entry)) out_row(exporting->out, dlq_json(entry, record));
+    return PAY_EXIT_OK;
 }
 
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     struct dlq dlq;
-    struct dlq_pick pick = {.open_only = !values[ALL].given};
-    if (!dlq_pick_reason(values[REASON].text, &pick))
-        return tool_fail(tool, PAY_EXIT_USAGE, "--reason: no letter has the reason '%s'", values[REASON].text);
+    struct exporting exporting = {.out = &tool->out};
+    enum pay_exit status = dlq_pick_read(tool, values, &exporting.pick);
+    if (status != PAY_EXIT_OK) return status;
+    if (values[ALL].given) dlq_pick_any_state(&exporting.pick);
     if (tool->out.format == OUT_TABLE) tool->out.format = OUT_NDJSON; /* bytes don't fit into a table */
-    enum pay_exit status = dlq_open(tool, &dlq);
+    status = dlq_open(tool, &dlq);
     if (status == PAY_EXIT_OK) status = dlq_scan(&dlq);
-    if (status == PAY_EXIT_OK) status = export(&dlq, &pick);
+    if (status == PAY_EXIT_OK) {
+        out_list(&tool->out, NULL, NULL, 0);
+        status = dlq_each(&dlq, export_letter, &exporting);
+    }
     dlq_close(&dlq);
     return status;
 }

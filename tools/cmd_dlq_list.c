@@ -5,11 +5,11 @@
 
 #include <inttypes.h>
 
-enum { REASON, ALL, LIMIT };
+enum { ALL = DLQ_PICK_COUNT, LIMIT };
 
 /* clang-format off */
 static const struct cli_arg args[] = {
-    [REASON] = {"--reason", CLI_TEXT, false, "WORD", .help = "only these: too_large, malformed_json, bad_field, bad_tenant, key_mismatch"},
+    DLQ_PICK_ARGS,
     [ALL] = {"--all", CLI_FLAG, .help = "also those that were redriven or discarded"},
     [LIMIT] = {"--limit", CLI_INTEGER, false, "N", 0, 1000000000, "50", "list so many letters; all are counted"},
 };
@@ -62,10 +62,11 @@ static void print_letters(struct dlq *dlq, const struct dlq_pick *pick, int64_t 
 
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     struct dlq dlq;
-    struct dlq_pick pick = {.open_only = !values[ALL].given};
-    if (!dlq_pick_reason(values[REASON].text, &pick))
-        return tool_fail(tool, PAY_EXIT_USAGE, "--reason: no letter has the reason '%s'", values[REASON].text);
-    enum pay_exit status = dlq_open(tool, &dlq);
+    struct dlq_pick pick;
+    enum pay_exit status = dlq_pick_read(tool, values, &pick);
+    if (status != PAY_EXIT_OK) return status;
+    if (values[ALL].given) dlq_pick_any_state(&pick);
+    status = dlq_open(tool, &dlq);
     if (status == PAY_EXIT_OK) status = dlq_scan(&dlq);
     if (status == PAY_EXIT_OK) {
         print_reasons(&dlq);
@@ -83,7 +84,8 @@ const struct command cmd_dlq_list = {
     .summary = "how many of which reason, and which are open",
     .examples = "  paybuf dlq list\n"
                 "  paybuf dlq list --all -o json | jq .reasons\n"
-                "  paybuf dlq list --reason bad_field --limit 1000\n",
+                "  paybuf dlq list --reason bad_field --limit 1000\n"
+                "  paybuf dlq list --partition 3 --from-offset 1200 --since 2026-11-21T12:00:00Z\n",
     CLI_ARGS(args),
     .run = run,
 };

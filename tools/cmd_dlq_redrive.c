@@ -1,126 +1,28 @@
-/* cmd_dlq_redrive.c - paybuf dlq redrive: a letter's corrected bytes as a new request, linked with the old one. */
-#include "codec/request_codec.h"
+/* cmd_dlq_redrive.c - paybuf dlq redrive: letters as new requests, linked with the old ones: one by its name, or many. */
 #include "tools/cmd_dlq.h"
-#include "tools/dlq.h"
-#include "tools/lanes.h"
+#include "tools/dlq_redrive_many.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { POSITION, VALUE, TENANT, NOTE, YES };
+enum { POSITION = DLQ_PICK_COUNT, VALUE, TENANT, CORRECTED, AGAIN, RATE, NOTE, YES };
 
 /* clang-format off */
 static const struct cli_arg args[] = {
-    [POSITION] = {"POSITION", CLI_TEXT, true, .help = "of the request record, as 1-3-1234"},
-    [VALUE] = {"--value", CLI_TEXT, false, "FILE", .help = "the corrected JSON; - is stdin. Without it: the letter's own bytes"},
+    DLQ_PICK_ARGS,
+    [POSITION] = {"POSITION", CLI_TEXT, false, .help = "one letter: of the request record, as 1-3-1234"},
+    [VALUE] = {"--value", CLI_TEXT, false, "FILE", .help = "one letter: the corrected JSON; - is stdin. Without it: the letter's own bytes"},
     [TENANT] = {"--tenant", CLI_ID, false, "T", .help = "instead of the tenant that the record named"},
+    [CORRECTED] = {"--corrected", CLI_TEXT, false, "FILE", .help = "many: lines of dlq export whose values are corrected; - is stdin"},
+    [AGAIN] = {"--again", CLI_FLAG, .help = "also letters that were redriven already"},
+    [RATE] = {"--rate", CLI_INTEGER, false, "N", 1, 1000000, NULL, "many: at most so many a second"},
     [NOTE] = {"--note", CLI_TEXT, false, "TEXT", .help = "why; kept with the marker"},
-    [YES] = {"--yes", CLI_FLAG, .help = "do it; without it only the request is shown"},
+    [YES] = {"--yes", CLI_FLAG, .help = "do it; without it only what would be sent is shown"},
 };
 static const struct out_column columns[] = {
     {"position", "letter", false}, {"redriven_to", "redriven to", false}, {"tenant", "tenant", false}, {"order_id", "order", false}, {"attempt", "attempt", false},
     {"account_id", "account", false}, {"amount_minor", "amount", false}, {"currency", "currency", false}};
 /* clang-format on */
-
-struct redrive {
-    struct dlq *dlq;
-    struct dlq_entry *entry;
-    char position[PAY_POSITION_TEXT_MAX];
-    char value[PAY_VALUE_MAX + 1]; /* one more than allowed shows that it is too much */
-    size_t value_length;
-    char tenant[PAY_ID_MAX + 1]; /* "": none was named */
-    struct pay_record record;    /* as a worker will judge it */
-};
-
-static enum pay_exit read_value(struct redrive *redrive, const char *path) {
-    struct tool *tool = redrive->dlq->tool;
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    if (file == NULL) return tool_fail(tool, PAY_EXIT_USAGE, "--value: %s can't be read: %s", path, strerror(errno));
-    redrive->value_length = fread(redrive->value, 1, sizeof redrive->value, file);
-    if (file != stdin) fclose(file);
-    return PAY_EXIT_OK;
-}
-
-/* The letter's own value and tenant, where nothing else is given. */
-static enum pay_exit take_letter(struct redrive *redrive, const struct cli_value *values) {
-    struct pay_log_record letter;
-    enum pay_exit status = dlq_fetch(redrive->dlq, redrive->entry, &letter);
-    if (status != PAY_EXIT_OK) return status;
-    const struct pay_header *tenant = dlq_header(&letter, "orig-tenant");
-    if (values[TENANT].given)
-        snprintf(redrive->tenant, sizeof redrive->tenant, "%s", values[TENANT].text);
-    else if (tenant != NULL && pay_id_valid(tenant->value, tenant->length))
-        snprintf(redrive->tenant, sizeof redrive->tenant, "%.*s", (int)tenant->length, (const char *)tenant->value);
-    else if (redrive->entry->reason == PAY_BAD_TENANT)
-        return tool_fail(redrive->dlq->tool, PAY_EXIT_USAGE,
-                         "the record's tenant can't be read; --tenant T says whose "
-                         "it is");
-    if (values[VALUE].given) return read_value(redrive, values[VALUE].text);
-    if (redrive->entry->is_stub)
-        return tool_fail(redrive->dlq->tool, PAY_EXIT_USAGE,
-                         "the letter is a stub, the record was too large to be kept; --value FILE gives its bytes");
-    redrive->value_length = letter.value_length < sizeof redrive->value ? letter.value_length : sizeof redrive->value;
-    if (redrive->value_length > 0) memcpy(redrive->value, letter.value, redrive->value_length);
-    return PAY_EXIT_OK;
-}
-
-/* The key is the order_id, as every writer must choose it. */
-static enum pay_exit judge(struct redrive *redrive) {
-    struct pay_request request;
-    struct pay_codec_error error;
-    struct pay_record_bytes bytes = {.value = redrive->value, .value_length = redrive->value_length};
-    if (redrive->value_length > PAY_VALUE_MAX)
-        return tool_fail(redrive->dlq->tool, PAY_EXIT_FAILURE, "the value is larger than %d bytes", PAY_VALUE_MAX);
-    if (!pay_request_parse(redrive->value, redrive->value_length, PAY_CODEC_TOLERANT, &request, &error))
-        return tool_fail(redrive->dlq->tool, PAY_EXIT_FAILURE,
-                         "it would be refused again: %s; --value FILE gives corrected bytes", error.detail);
-    bytes.key = request.order_id;
-    bytes.key_length = strlen(request.order_id);
-    bytes.tenant = redrive->tenant;
-    bytes.tenant_length = strlen(redrive->tenant);
-    bytes.tenant_count = redrive->tenant[0] != '\0';
-    pay_record_decode(&bytes, &redrive->record);
-    if (redrive->record.invalid == PAY_REASON_NONE) return PAY_EXIT_OK;
-    return tool_fail(redrive->dlq->tool, PAY_EXIT_FAILURE, "it would be refused again: %s",
-                     pay_reason_name(redrive->record.invalid));
-}
-
-static enum pay_exit generation_of(struct tool *tool, int32_t partition, int64_t *ret_generation) {
-    struct lanes lanes = {0};
-    struct pay_pg *pg = NULL;
-    enum pay_exit status = tool_open_database(tool, PAY_PG_READER, &pg);
-    if (status == PAY_EXIT_OK) status = lanes_read(tool, pg, &lanes);
-    *ret_generation = partition < lanes.count && lanes.all[partition].has_row ? lanes.all[partition].generation : 1;
-    lanes_free(&lanes);
-    pay_pg_close(pg);
-    return status;
-}
-
-/* First the request, then the marker: a crash between them leaves a letter that is open and a request that may come twice. */
-static enum pay_exit send(struct redrive *redrive, const char *note, char to[PAY_POSITION_TEXT_MAX]) {
-    struct tool *tool = redrive->dlq->tool;
-    const struct pay_request *request = &redrive->record.request;
-    struct pay_position position;
-    const struct pay_header headers[] = {
-        {"redriven-from", redrive->position, strlen(redrive->position)},
-        {"tenant", redrive->tenant, strlen(redrive->tenant)},
-    };
-    const struct pay_kafka_message message = {.partition = -1,
-                                              .key = request->order_id,
-                                              .key_length = strlen(request->order_id),
-                                              .value = redrive->value,
-                                              .value_length = redrive->value_length,
-                                              .headers = headers,
-                                              .header_count = redrive->tenant[0] != '\0' ? 2 : 1};
-    enum pay_exit status =
-        dlq_append(tool, tool->config.request_topic, &message, &position.partition, &position.offset);
-    if (status == PAY_EXIT_OK) status = generation_of(tool, position.partition, &position.generation);
-    if (status != PAY_EXIT_OK) return status;
-    pay_position_format(&position, to);
-    return dlq_mark(redrive->dlq, redrive->entry, DLQ_REDRIVEN, to, note);
-}
 
 static void print(struct redrive *redrive, const char *to) {
     const struct pay_request *request = &redrive->record.request;
@@ -132,51 +34,94 @@ static void print(struct redrive *redrive, const char *to) {
     out_object(&redrive->dlq->tool->out, NULL, OUT_COLUMNS(columns), row);
 }
 
-static enum pay_exit redrive(struct redrive *redrive, const struct cli_value *values) {
-    struct tool *tool = redrive->dlq->tool;
-    char to[PAY_POSITION_TEXT_MAX];
-    enum pay_exit status = dlq_named(redrive->dlq, values[POSITION].text, &redrive->entry);
+static enum pay_exit read_value(const struct tool *tool, const char *path, char value[static PAY_VALUE_MAX + 1],
+                                size_t *ret_length) {
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    if (file == NULL) return tool_fail(tool, PAY_EXIT_USAGE, "--value: %s can't be read: %s", path, strerror(errno));
+    *ret_length = fread(value, 1, PAY_VALUE_MAX + 1, file);
+    if (file != stdin) fclose(file);
+    return PAY_EXIT_OK;
+}
+
+static enum pay_exit prepare_one(struct redrive *redrive, struct dlq_entry *entry, const char *path) {
+    static char value[PAY_VALUE_MAX + 1];
+    const struct tool *tool = redrive->dlq->tool;
+    struct pay_log_record letter;
+    size_t length = 0;
+    enum pay_exit status = dlq_fetch(redrive->dlq, entry, &letter);
+    if (status == PAY_EXIT_OK && path != NULL) status = read_value(tool, path, value, &length);
     if (status != PAY_EXIT_OK) return status;
-    pay_position_format(&redrive->entry->position, redrive->position);
-    if (redrive->entry->state != DLQ_OPEN)
+    status = redrive_prepare(redrive, entry, &letter, path != NULL ? value : NULL, length);
+    return status == PAY_EXIT_OK ? status : tool_fail(tool, status, "%s", redrive->why);
+}
+
+static enum pay_exit redrive_one(struct redrive *redrive, const struct dlq_pick *pick, const struct cli_value *values) {
+    struct tool *tool = redrive->dlq->tool;
+    struct dlq_entry *entry;
+    char to[PAY_POSITION_TEXT_MAX];
+    enum pay_exit status = dlq_named(redrive->dlq, values[POSITION].text, &entry);
+    if (status != PAY_EXIT_OK) return status;
+    if (!pick->states[entry->state])
         return tool_fail(tool, PAY_EXIT_FAILURE, "the letter of %s was %s already; paybuf dlq list --all shows it",
-                         redrive->position, dlq_state_name((enum dlq_state)redrive->entry->state));
-    status = take_letter(redrive, values);
-    if (status == PAY_EXIT_OK) status = judge(redrive);
+                         values[POSITION].text, dlq_state_name((enum dlq_state)entry->state));
+    status = prepare_one(redrive, entry, values[VALUE].text);
     if (status != PAY_EXIT_OK) return status;
     if (!values[YES].given) {
         print(redrive, NULL);
         return tool_fail(tool, PAY_EXIT_USAGE, "this would be sent; --yes does it");
     }
-    status = send(redrive, values[NOTE].text, to);
+    status = redrive_send(redrive, to);
     if (status == PAY_EXIT_OK) print(redrive, to);
     return status;
 }
 
+static enum pay_exit check_arguments(const struct tool *tool, const struct cli_value *values) {
+    bool one = values[POSITION].given, many = dlq_pick_given(values) || values[CORRECTED].given;
+    if (one == many)
+        return tool_fail(tool, PAY_EXIT_USAGE,
+                         "either one POSITION, or which ones: --reason, --partition, --since ..., --corrected FILE");
+    if (many && values[VALUE].given)
+        return tool_fail(tool, PAY_EXIT_USAGE, "--value is for one POSITION; --corrected FILE has a value for each");
+    return PAY_EXIT_OK;
+}
+
 static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
-    static struct redrive one;
+    static struct redrive redrive;
     struct dlq dlq;
-    one = (struct redrive){.dlq = &dlq};
-    enum pay_exit status = dlq_open(tool, &dlq);
+    struct dlq_pick pick;
+    const struct redrive_how how = {values[YES].given, values[RATE].number, values[CORRECTED].text};
+    enum pay_exit status = check_arguments(tool, values);
+    if (status == PAY_EXIT_OK) status = dlq_pick_read(tool, values, &pick);
+    if (status != PAY_EXIT_OK) return status;
+    pick.states[DLQ_REDRIVEN] = values[AGAIN].given;
+    status = dlq_open(tool, &dlq);
+    redrive_begin(&redrive, &dlq, values[TENANT].text, values[NOTE].text);
     if (status == PAY_EXIT_OK) status = dlq_scan(&dlq);
-    if (status == PAY_EXIT_OK) status = redrive(&one, values);
+    if (status == PAY_EXIT_OK)
+        status = values[POSITION].given ? redrive_one(&redrive, &pick, values) : redrive_many(&redrive, &pick, &how);
+    redrive_end(&redrive);
     dlq_close(&dlq);
     return status;
 }
 
 const struct command cmd_dlq_redrive = {
     .name = "redrive",
-    .summary = "send a letter's corrected bytes as a new request",
+    .summary = "send letters as new requests, corrected or as they are",
     .examples = "  paybuf dlq show 1-3-1234 -o json | jq -r .value > fixed.json; $EDITOR fixed.json\n"
                 "  paybuf dlq redrive 1-3-1234 --value fixed.json            is it a request now? what would be sent?\n"
                 "  paybuf dlq redrive 1-3-1234 --value fixed.json --yes\n"
-                "  paybuf dlq redrive 1-3-1234 --tenant shop --yes           only the tenant was wrong\n",
+                "  paybuf dlq redrive --reason bad_tenant --tenant shop      how many are requests then?\n"
+                "  paybuf dlq redrive --reason bad_tenant --tenant shop --rate 100 --yes\n"
+                "  paybuf dlq export --reason bad_field | jq -c '.value |= sub(\"EURO\"; \"EUR\")' > fixed.ndjson\n"
+                "  paybuf dlq redrive --corrected fixed.ndjson --yes\n",
     .notes =
-        "The request is appended with the header redriven-from (the letter's position), the letter gets a marker "
+        "A request is appended with the header redriven-from (the letter's position), the letter gets a marker "
         "with redriven-to:\n"
         "the link is kept on both sides. What a worker would refuse again isn't sent. Twice is safe: the same order "
         "and attempt is\n"
-        "never paid twice.\n",
+        "never paid twice. Many: what is redriven is passed over, so the same command goes on after an interruption; "
+        "4 when some\n"
+        "would be refused again and stay open.\n",
     CLI_ARGS(args),
     .run = run,
 };

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "codec/request_codec.h"
 #include "sql/pay_sql.h"
-#include "tools/dlq.h"
+#include "tools/log_writer.h"
 #include "tools/recover_lane.h"
 #include "tools/recover_verbs.h"
 
@@ -33,51 +33,19 @@ struct poison {
     bool found, others_before; /* a data record at P or above lies before it */
     struct pay_record record;
     struct pay_anchor anchor;
-    /* The record as it is, for its dead letter. */
-    char *bytes;
-    struct pay_log_record raw;
-    struct pay_header headers[64];
+    struct pay_log_record raw; /* as it is, for its dead letter; the reader's: nothing is read behind it */
 };
 
 /* ---- the record ---- */
 
-static void *keep(char **at, const void *bytes, size_t length) {
-    void *kept = *at;
-    if (bytes == NULL) return NULL;
-    memcpy(kept, bytes, length);
-    *at += length + 1;
-    return kept;
-}
-
-static bool keep_raw(struct poison *poison, const struct pay_log_record *record) {
-    size_t room = record->key_length + record->value_length + 2;
-    if (record->header_count + 2 > sizeof poison->headers / sizeof *poison->headers) return false;
-    for (size_t i = 0; i < record->header_count; i++)
-        room += strlen(record->headers[i].name) + sizeof "orig-" + record->headers[i].length + 1;
-    char *at = poison->bytes = calloc(room, 1);
-    if (at == NULL) abort();
-    poison->raw = *record;
-    poison->raw.key = keep(&at, record->key, record->key_length);
-    poison->raw.value = keep(&at, record->value, record->value_length);
-    for (size_t i = 0; i < record->header_count; i++) {
-        const struct pay_header *header = &record->headers[i];
-        poison->headers[i + 2].name = at;
-        at += sprintf(at, "orig-%s", header->name) + 1;
-        poison->headers[i + 2].value = keep(&at, header->value, header->length);
-        poison->headers[i + 2].length = header->length;
-    }
-    poison->raw.header_count = record->header_count;
-    return true;
-}
-
-static bool take_record(struct poison *poison, const struct pay_log_record *record) {
+static void take_record(struct poison *poison, const struct pay_log_record *record) {
     struct pay_record_bytes bytes;
     pay_record_bytes_of(record, &bytes);
     pay_record_decode(&bytes, &poison->record);
     poison->record.position = poison->position;
     poison->found = true;
     poison->anchor = (struct pay_anchor){true, record->offset, record->timestamp_ms, poison->record.crc32c};
-    return keep_raw(poison, record);
+    poison->raw = *record;
 }
 
 /* From the first record that isn't settled, or from the record itself where it is, up to it. */
@@ -96,13 +64,10 @@ static enum pay_exit read_record(struct poison *poison) {
         enum pay_exit status = recover_read(recover, recover->requests, &read);
         if (status != PAY_EXIT_OK) return status;
         if (read.kind == PAY_KAFKA_READ_END || read.record.offset > offset) break;
-        if (read.record.offset == offset && !take_record(poison, &read.record))
-            return tool_fail(recover->tool, PAY_EXIT_FAILURE,
-                             "it has more than 62 headers, too many for its dead letter");
-        if (read.record.offset == offset) break;
+        if (read.record.offset == offset) take_record(poison, &read.record);
+        if (poison->found) break;
         poison->others_before = true;
     }
-    pay_kafka_reader_stop(recover->requests, topic, poison->position.partition);
     return poison->found ? PAY_EXIT_OK
                          : tool_fail(recover->tool, PAY_EXIT_NOT_FOUND, "the request log has no record there");
 }
@@ -187,21 +152,17 @@ static bool parse_code(const char *text, enum pay_reason *ret_code, enum pay_fie
 /* Acknowledged before the reply can be: the lane is still halted. Killed behind it, the letter is sent again. */
 static enum pay_exit send_letter(struct poison *poison) {
     struct tool *tool = poison->recover.tool;
-    char position[PAY_POSITION_TEXT_MAX];
-    const char *reason = pay_reason_name(poison->code);
-    int32_t partition;
-    int64_t offset;
-    pay_position_format(&poison->position, position);
-    poison->headers[0] = (struct pay_header){"position", position, strlen(position)};
-    poison->headers[1] = (struct pay_header){"reason", reason, strlen(reason)};
-    const struct pay_kafka_message message = {.partition = -1,
-                                              .key = poison->raw.key,
-                                              .key_length = poison->raw.key_length,
-                                              .value = poison->raw.value,
-                                              .value_length = poison->raw.value_length,
-                                              .headers = poison->headers,
-                                              .header_count = poison->raw.header_count + 2};
-    return dlq_append(tool, tool->config.dead_letter_topic, &message, &partition, &offset);
+    struct log_writer writer = {tool, tool->config.dead_letter_topic, NULL};
+    struct pay_dead_letter letter;
+    bool stub;
+    if (!pay_dead_letter_make(&poison->raw, &poison->position, poison->code, &letter)) abort();
+    enum pay_exit status = writer_letter(&writer, &letter, &stub);
+    if (status == PAY_EXIT_OK && stub)
+        tool_note(tool, "%s takes no record of its size: its dead letter is a stub with size and SHA-256",
+                  tool->config.dead_letter_topic);
+    writer_close(&writer);
+    pay_dead_letter_free(&letter);
+    return status;
 }
 
 static enum pay_exit refuse(struct poison *poison) {
@@ -270,7 +231,6 @@ static enum pay_exit run(struct tool *tool, const struct cli_value *values) {
     if (status == PAY_EXIT_OK && poison.recover.halted)
         status = tool_fail(tool, PAY_EXIT_DIFFERENCES, "the whole ledger is halted; first: paybuf recover database");
     if (status == PAY_EXIT_OK) status = work(&poison, values);
-    free(poison.bytes);
     recover_close(&poison.recover);
     return status;
 }

@@ -1,5 +1,4 @@
 /* cmd_replay.c - paybuf replay: settled requests again: decided on paper, answered again, or sent again. */
-#include "codec/time_text.h"
 #include "tools/audit_offline.h"
 #include "tools/audit_online.h"
 #include "tools/commands.h"
@@ -56,15 +55,6 @@ static const struct cli_arg args[] = {
 };
 /* clang-format on */
 
-static enum pay_exit read_time(struct tool *tool, const char *name, const struct cli_value *value, int64_t *ret_ms) {
-    int64_t time_us;
-    if (!value->given) return PAY_EXIT_OK;
-    if (!pay_time_parse(value->text, strlen(value->text), &time_us))
-        return tool_fail(tool, PAY_EXIT_USAGE, "%s: '%s' is no time in UTC as 2026-11-21T12:00:00Z", name, value->text);
-    *ret_ms = time_us / 1000;
-    return PAY_EXIT_OK;
-}
-
 static enum pay_exit read_selection(struct tool *tool, const struct cli_value *values,
                                     struct replay_selection *ret_selection) {
     replay_select_all(ret_selection);
@@ -79,8 +69,9 @@ static enum pay_exit read_selection(struct tool *tool, const struct cli_value *v
     const char *outcome = values[OUTCOME].text;
     if (outcome != NULL && !pay_outcome_from_name(outcome, strlen(outcome), &ret_selection->outcome))
         return tool_fail(tool, PAY_EXIT_USAGE, "--outcome: '%s' is none of paid, declined, conflict, invalid", outcome);
-    enum pay_exit status = read_time(tool, "--since", &values[SINCE], &ret_selection->since_ms);
-    return status == PAY_EXIT_OK ? read_time(tool, "--until", &values[UNTIL], &ret_selection->until_ms) : status;
+    enum pay_exit status = tool_read_time(tool, "--since", values[SINCE].text, &ret_selection->since_ms);
+    return status == PAY_EXIT_OK ? tool_read_time(tool, "--until", values[UNTIL].text, &ret_selection->until_ms)
+                                 : status;
 }
 
 /* One mode, and only what belongs to it. */

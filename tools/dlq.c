@@ -4,23 +4,20 @@
 #include "codec/time_text.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SILENCE_MS 60000
-#define ACKNOWLEDGE_MS 30000
-#define RECORD_BYTES_MAX ((1 << 20) + (128 << 10)) /* max.message.bytes of the dead letter topic */
 
 enum pay_exit dlq_open(struct tool *tool, struct dlq *ret_dlq) {
-    *ret_dlq = (struct dlq){.tool = tool};
+    *ret_dlq = (struct dlq){.tool = tool, .markers = {tool, tool->config.dead_letter_topic, NULL}};
     return tool_open_reader(tool, false, &ret_dlq->reader);
 }
 
 void dlq_close(struct dlq *dlq) {
     pay_kafka_reader_close(dlq->reader);
-    pay_kafka_publisher_close(dlq->markers);
+    writer_close(&dlq->markers);
     free(dlq->entries);
 }
 
@@ -60,12 +57,13 @@ static int compare_entries(const void *a, const void *b) {
     return (left->offset > right->offset) - (left->offset < right->offset);
 }
 
-static void add(struct dlq *dlq, const struct pay_log_record *record) {
+static enum pay_exit add(struct dlq *dlq, const struct pay_log_record *record, void *argument) {
     struct dlq_letter letter;
+    (void)argument;
     dlq_read(record, &letter);
     if (letter.kind == DLQ_OTHER) {
         dlq->others++;
-        return;
+        return PAY_EXIT_OK;
     }
     if (dlq->count == dlq->capacity) {
         dlq->capacity = dlq->capacity == 0 ? 1024 : 2 * dlq->capacity;
@@ -80,6 +78,7 @@ static void add(struct dlq *dlq, const struct pay_log_record *record) {
                                                     .reason = (uint8_t)letter.reason,
                                                     .state = (uint8_t)letter.state,
                                                     .is_stub = letter.is_stub};
+    return PAY_EXIT_OK;
 }
 
 /* Copies and markers of one position become one entry. A marker without its letter (retention) is nothing any more. */
@@ -105,7 +104,9 @@ static void merge(struct dlq *dlq) {
     dlq->count = kept;
 }
 
-static enum pay_exit scan_partition(struct dlq *dlq, int32_t partition) {
+typedef enum pay_exit (*record_fn)(struct dlq *dlq, const struct pay_log_record *record, void *argument);
+
+static enum pay_exit each_of_partition(struct dlq *dlq, int32_t partition, record_fn each, void *argument) {
     const char *topic = dlq->tool->config.dead_letter_topic;
     struct pay_log_record record;
     struct pay_error error;
@@ -118,19 +119,45 @@ static enum pay_exit scan_partition(struct dlq *dlq, int32_t partition) {
         return tool_error(dlq->tool, &error);
     enum pay_exit status;
     while ((status = next_record(dlq, end, &record, &found)) == PAY_EXIT_OK && found) {
-        add(dlq, &record);
-        if (record.offset + 1 >= end) break;
+        bool last = record.offset + 1 >= end;
+        status = each(dlq, &record, argument);
+        if (last || status != PAY_EXIT_OK) break;
     }
     pay_kafka_reader_stop(dlq->reader, topic, partition);
     return status;
 }
 
-enum pay_exit dlq_scan(struct dlq *dlq) {
+static enum pay_exit each_record(struct dlq *dlq, record_fn each, void *argument) {
     int32_t partitions = 0;
     enum pay_exit status = tool_partitions(dlq->tool, dlq->tool->config.dead_letter_topic, &partitions);
-    for (int32_t p = 0; p < partitions && status == PAY_EXIT_OK; p++) status = scan_partition(dlq, p);
+    for (int32_t p = 0; p < partitions && status == PAY_EXIT_OK; p++)
+        status = each_of_partition(dlq, p, each, argument);
+    return status;
+}
+
+enum pay_exit dlq_scan(struct dlq *dlq) {
+    enum pay_exit status = each_record(dlq, add, NULL);
     if (status == PAY_EXIT_OK) merge(dlq);
     return status;
+}
+
+struct each_letter {
+    dlq_letter_fn each;
+    void *argument;
+};
+
+/* A letter's first copy is the letter; what came behind the scan is none. */
+static enum pay_exit give_letter(struct dlq *dlq, const struct pay_log_record *record, void *argument) {
+    const struct each_letter *to = argument;
+    struct dlq_letter letter;
+    dlq_read(record, &letter);
+    struct dlq_entry *entry = letter.kind == DLQ_LETTER ? dlq_find(dlq, &letter.position) : NULL;
+    bool first = entry != NULL && entry->partition == record->partition && entry->offset == record->offset;
+    return first ? to->each(to->argument, entry, record) : PAY_EXIT_OK;
+}
+
+enum pay_exit dlq_each(struct dlq *dlq, dlq_letter_fn each, void *argument) {
+    return each_record(dlq, give_letter, &(struct each_letter){each, argument});
 }
 
 struct dlq_entry *dlq_find(struct dlq *dlq, const struct pay_position *position) {
@@ -172,52 +199,6 @@ enum pay_exit dlq_fetch(struct dlq *dlq, const struct dlq_entry *entry, struct p
 
 /* ---- writing ---- */
 
-static bool wait_for_report(struct pay_kafka_publisher *publisher, struct pay_kafka_report *ret_report) {
-    for (int64_t until_ms = pay_clock_ms() + ACKNOWLEDGE_MS; pay_clock_ms() < until_ms;) {
-        if (pay_kafka_publisher_next_report(publisher, ret_report)) return true;
-        poll(&(struct pollfd){.fd = pay_kafka_publisher_descriptor(publisher), .events = POLLIN}, 1, 100);
-    }
-    return false;
-}
-
-static enum pay_exit open_publisher(struct tool *tool, const char *topic, struct pay_kafka_publisher **publisher) {
-    const struct pay_kafka_publisher_options options = {.kafka = tool_kafka_options(tool),
-                                                        .topic = topic,
-                                                        .in_flight_max = 1,
-                                                        .record_bytes_max = RECORD_BYTES_MAX,
-                                                        .wait_ms = TOOL_KAFKA_TIMEOUT_MS};
-    struct pay_error error;
-    if (*publisher != NULL || pay_kafka_publisher_open(&options, publisher, &error) == PAY_OK) return PAY_EXIT_OK;
-    *publisher = NULL;
-    return tool_unavailable(tool, &error);
-}
-
-static enum pay_exit append(struct tool *tool, const char *topic, struct pay_kafka_publisher **publisher,
-                            const struct pay_kafka_message *message, int32_t *ret_partition, int64_t *ret_offset) {
-    struct pay_kafka_report report = {.failed = true};
-    struct pay_error error;
-    enum pay_exit status = open_publisher(tool, topic, publisher);
-    if (status != PAY_EXIT_OK) return status;
-    if (pay_kafka_publisher_publish(*publisher, message, &error) != PAY_OK)
-        return tool_fail(tool, PAY_EXIT_FAILURE, "%s didn't take it: %s", topic, error.text);
-    bool came = wait_for_report(*publisher, &report);
-    if (!came || report.failed || report.offset < 0)
-        return tool_fail(tool, PAY_EXIT_TEMPORARY,
-                         "%s didn't acknowledge it (%s): it may be stored or not; the same command again is safe",
-                         topic, came ? report.code : "no answer");
-    *ret_partition = report.partition;
-    *ret_offset = report.offset;
-    return PAY_EXIT_OK;
-}
-
-enum pay_exit dlq_append(struct tool *tool, const char *topic, const struct pay_kafka_message *message,
-                         int32_t *ret_partition, int64_t *ret_offset) {
-    struct pay_kafka_publisher *publisher = NULL;
-    enum pay_exit status = append(tool, topic, &publisher, message, ret_partition, ret_offset);
-    pay_kafka_publisher_close(publisher);
-    return status;
-}
-
 enum pay_exit dlq_mark(struct dlq *dlq, const struct dlq_entry *entry, enum dlq_state state, const char *to,
                        const char *note) {
     char position[PAY_POSITION_TEXT_MAX], at[PAY_TIME_TEXT_MAX], host[128] = "";
@@ -243,8 +224,7 @@ enum pay_exit dlq_mark(struct dlq *dlq, const struct dlq_entry *entry, enum dlq_
                                               .value_length = strlen(text),
                                               .headers = headers,
                                               .header_count = to != NULL ? 3 : 2};
-    enum pay_exit status =
-        append(dlq->tool, dlq->tool->config.dead_letter_topic, &dlq->markers, &message, &partition, &offset);
+    enum pay_exit status = writer_append(&dlq->markers, &message, &partition, &offset);
     free(text);
     return status;
 }

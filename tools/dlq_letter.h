@@ -1,9 +1,8 @@
 /*
  * dlq_letter.h - a record of the dead letter topic: a letter, or a marker that says what became of one.
  *
- * A letter has the headers `position` and `reason`, the request record's own headers with `orig-` before their names, and its key
- * and value byte for byte (or a stub in their place). A marker has no key; headers `marker` (redriven, discarded) and `of` (the
- * letter's position), `redriven-to` where it was sent again; its value is JSON for people: who, when, why.
+ * A letter is what codec/dead_letter.h makes of a record, or its stub. A marker has no key; headers `marker` (redriven, discarded)
+ * and `of` (the letter's position), `redriven-to` where it was sent again; its value is JSON for people: who, when, why.
  * So nothing is ever deleted: a letter is open until a marker says otherwise.
  * Pure. Memory: points into the record. Threads: any.
  */
@@ -27,7 +26,6 @@ struct dlq_letter {
 
 const char *dlq_state_name(enum dlq_state state);
 
-/* Stands for a record that is too large even for the dead letter topic: no key, and only our two headers. */
 bool dlq_is_stub(const struct pay_log_record *record);
 
 void dlq_read(const struct pay_log_record *record, struct dlq_letter *ret_letter);

@@ -6,15 +6,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool dlq_pick_reason(const char *text, struct dlq_pick *pick) {
-    pick->reason = PAY_REASON_COUNT;
-    return text == NULL || (pay_reason_from_name(text, strlen(text), &pick->reason) && pick->reason >= PAY_TOO_LARGE &&
-                            pick->reason < PAY_ATTEMPT_OUT_OF_SEQUENCE);
+static bool reason_of_letters(const char *text, enum pay_reason *ret_reason) {
+    return pay_reason_from_name(text, strlen(text), ret_reason) && *ret_reason >= PAY_TOO_LARGE &&
+           *ret_reason < PAY_ATTEMPT_OUT_OF_SEQUENCE;
+}
+
+enum pay_exit dlq_pick_read(const struct tool *tool, const struct cli_value *values, struct dlq_pick *ret_pick) {
+    struct dlq_pick pick = {.reason = PAY_REASON_COUNT,
+                            .partition = values[DLQ_PARTITION].given ? (int32_t)values[DLQ_PARTITION].number : -1,
+                            .from_offset = values[DLQ_FROM_OFFSET].number,
+                            .to_offset = values[DLQ_TO_OFFSET].given ? values[DLQ_TO_OFFSET].number : INT64_MAX,
+                            .since_ms = INT64_MIN,
+                            .until_ms = INT64_MAX,
+                            .states = {[DLQ_OPEN] = true}};
+    const char *reason = values[DLQ_REASON].text;
+    if (reason != NULL && !reason_of_letters(reason, &pick.reason))
+        return tool_fail(tool, PAY_EXIT_USAGE, "--reason: no letter has the reason '%s'", reason);
+    if ((values[DLQ_FROM_OFFSET].given || values[DLQ_TO_OFFSET].given) && pick.partition < 0)
+        return tool_fail(tool, PAY_EXIT_USAGE, "offsets belong to a partition; which one? --partition N");
+    enum pay_exit status = tool_read_time(tool, "--since", values[DLQ_SINCE].text, &pick.since_ms);
+    if (status == PAY_EXIT_OK) status = tool_read_time(tool, "--until", values[DLQ_UNTIL].text, &pick.until_ms);
+    if (status == PAY_EXIT_OK) *ret_pick = pick;
+    return status;
+}
+
+void dlq_pick_any_state(struct dlq_pick *pick) {
+    for (int state = 0; state < DLQ_STATE_COUNT; state++) pick->states[state] = true;
+}
+
+bool dlq_pick_given(const struct cli_value *values) {
+    for (int i = 0; i < DLQ_PICK_COUNT; i++)
+        if (values[i].given) return true;
+    return false;
 }
 
 bool dlq_picked(const struct dlq_pick *pick, const struct dlq_entry *entry) {
+    const struct pay_position *at = &entry->position;
     return (pick->reason == PAY_REASON_COUNT || entry->reason == (uint8_t)pick->reason) &&
-           (!pick->open_only || entry->state == DLQ_OPEN);
+           (pick->partition < 0 || at->partition == pick->partition) && at->offset >= pick->from_offset &&
+           at->offset <= pick->to_offset && entry->timestamp_ms >= pick->since_ms &&
+           entry->timestamp_ms < pick->until_ms && pick->states[entry->state];
 }
 
 /* Bytes as a member NAME where they are UTF-8, else as NAME_base64. */

@@ -29,9 +29,4 @@ enum pay_exit replay_replies(struct audit *audit, const struct replay_selection 
 enum pay_exit replay_requests(struct audit *audit, const struct replay_selection *selection,
                               const struct replay_how *how);
 
-/* ---- shared ---- */
-
-/* Waits as long as `rate` asks for after `done` records since `began_ms`. */
-void replay_pace(int64_t rate, int64_t done, int64_t began_ms);
-
 #endif

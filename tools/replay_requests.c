@@ -146,7 +146,7 @@ static enum pay_exit flush(struct sending *sending) {
     }
     sending->texts.length = 0;
     if (status == PAY_EXIT_OK) status = save_state(sending, next);
-    replay_pace(sending->how->rate, sending->sent, sending->began_ms);
+    tool_pace(sending->how->rate, sending->sent, sending->began_ms);
     return status;
 }
 

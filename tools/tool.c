@@ -1,8 +1,12 @@
 #include "tools/tool.h"
 
+#include "base/clock.h"
+#include "codec/time_text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define FETCH_WAIT_MS 100
 
@@ -98,22 +102,42 @@ enum pay_exit tool_open_reader(struct tool *tool, bool committed_only, struct pa
     return pay_kafka_reader_open(&options, ret_reader, &error) == PAY_OK ? PAY_EXIT_OK : tool_unavailable(tool, &error);
 }
 
-enum pay_exit tool_partitions(struct tool *tool, const char *topic, int32_t *ret_partitions) {
+enum pay_exit tool_topic(struct tool *tool, const char *topic, struct pay_kafka_topic *ret_topic) {
     struct pay_kafka_admin *admin;
-    struct pay_kafka_topic found;
     struct pay_error error;
     enum pay_exit status = tool_open_admin(tool, &admin);
     if (status != PAY_EXIT_OK) return status;
-    if (pay_kafka_admin_topic(admin, topic, TOOL_KAFKA_TIMEOUT_MS, &found, &error) != PAY_OK)
+    if (pay_kafka_admin_topic(admin, topic, TOOL_KAFKA_TIMEOUT_MS, ret_topic, &error) != PAY_OK)
         status = tool_unavailable(tool, &error);
-    else if (!found.exists)
+    else if (!ret_topic->exists)
         status =
             tool_fail(tool, PAY_EXIT_CONFIG,
                       "the topic %s doesn't exist; make it with paybuf init, or name another one in [topics]", topic);
-    else
-        *ret_partitions = found.partitions;
     pay_kafka_admin_close(admin);
     return status;
+}
+
+enum pay_exit tool_partitions(struct tool *tool, const char *topic, int32_t *ret_partitions) {
+    struct pay_kafka_topic found;
+    enum pay_exit status = tool_topic(tool, topic, &found);
+    if (status == PAY_EXIT_OK) *ret_partitions = found.partitions;
+    return status;
+}
+
+enum pay_exit tool_read_time(const struct tool *tool, const char *option, const char *text, int64_t *ret_ms) {
+    int64_t time_us;
+    if (text == NULL) return PAY_EXIT_OK;
+    if (!pay_time_parse(text, strlen(text), &time_us))
+        return tool_fail(tool, PAY_EXIT_USAGE, "%s: '%s' is no time in UTC as 2026-11-21T12:00:00Z", option, text);
+    *ret_ms = time_us / 1000;
+    return PAY_EXIT_OK;
+}
+
+void tool_pace(int64_t rate, int64_t done, int64_t began_ms) {
+    if (rate == 0) return;
+    int64_t ahead_ms = began_ms + done * 1000 / rate - pay_clock_ms();
+    if (ahead_ms > 0)
+        nanosleep(&(struct timespec){.tv_sec = ahead_ms / 1000, .tv_nsec = ahead_ms % 1000 * 1000000}, NULL);
 }
 
 json_t *tool_text(const char *text_or_null) { return text_or_null != NULL ? json_string(text_or_null) : json_null(); }

@@ -46,8 +46,15 @@ enum pay_exit tool_open_reader(struct tool *tool, bool committed_only, struct pa
 /* Settings and log of any Kafka handle of a verb. */
 struct pay_kafka_options tool_kafka_options(struct tool *tool);
 
-/* The number of partitions of a topic that must exist. */
+/* A topic that must exist, and the number of its partitions. */
+enum pay_exit tool_topic(struct tool *tool, const char *topic, struct pay_kafka_topic *ret_topic);
 enum pay_exit tool_partitions(struct tool *tool, const char *topic, int32_t *ret_partitions);
+
+/* An option's time into *ret_ms, which stays as it is where `text` is NULL. */
+enum pay_exit tool_read_time(const struct tool *tool, const char *option, const char *text, int64_t *ret_ms);
+
+/* Waits as long as `rate` a second asks for after `done` since `began_ms`; 0: no limit. */
+void tool_pace(int64_t rate, int64_t done, int64_t began_ms);
 
 /* ---- JSON from text that may be NULL ---- */
 json_t *tool_text(const char *text_or_null);

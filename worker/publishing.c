@@ -5,12 +5,11 @@
  */
 #include "worker/worker_state.h"
 
+#include "codec/dead_letter.h"
 #include "codec/reply_record.h"
 
 #include <assert.h>
 #include <openssl/sha.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define BLOCKED_TOO_LONG_MS 30000
@@ -188,60 +187,31 @@ void worker_acknowledge(struct pay_worker *w) {
 
 /* --- dead letters --- */
 
-/* Too large even for the dead letter topic: its size and fingerprint take its place. */
-static size_t format_stub(char *stub, size_t capacity, const struct pay_log_record *raw) {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    char hex[2 * SHA256_DIGEST_LENGTH + 1];
-    SHA256(raw->value, raw->value_length, digest);
-    for (size_t i = 0; i < sizeof digest; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    return (size_t)snprintf(stub, capacity, "{\"stub\":true,\"size\":%zu,\"sha256\":\"%s\"}", raw->value_length, hex);
-}
-
-/* The original headers with `orig-` before their names, behind position and reason. Memory: one block, freed by the caller. */
-static struct pay_header *letter_headers(const struct pay_log_record *raw, const char *position, const char *reason,
-                                         size_t *ret_count) {
-    size_t name_bytes = 0;
-    for (size_t i = 0; i < raw->header_count; i++) name_bytes += strlen(raw->headers[i].name) + sizeof "orig-";
-    struct pay_header *headers = malloc((raw->header_count + 2) * sizeof *headers + name_bytes);
-    if (headers == NULL) return NULL;
-    char *name = (char *)(headers + raw->header_count + 2);
-    headers[0] = (struct pay_header){"position", position, strlen(position)};
-    headers[1] = (struct pay_header){"reason", reason, strlen(reason)};
-    for (size_t i = 0; i < raw->header_count; i++) {
-        size_t length = strlen(raw->headers[i].name);
-        memcpy(name, "orig-", 5);
-        memcpy(name + 5, raw->headers[i].name, length + 1);
-        headers[i + 2] = (struct pay_header){name, raw->headers[i].value, raw->headers[i].length};
-        name += length + sizeof "orig-";
-    }
-    *ret_count = raw->header_count + 2;
-    return headers;
+static enum pay_move hand_over(struct pay_worker *w, const struct pay_log_record *raw,
+                               const struct pay_dead_letter *letter, struct pay_error *error) {
+    const struct pay_outgoing outgoing = {.partition = raw->partition,
+                                          .source_offset = raw->offset,
+                                          .key = letter->key,
+                                          .key_length = letter->key_length,
+                                          .value = letter->value,
+                                          .value_length = letter->value_length,
+                                          .headers = letter->headers,
+                                          .header_count = letter->header_count};
+    return w->stream->ops->dead_letter(w->stream, &outgoing, error);
 }
 
 /* A letter that can't be handed over ends its lane's session: reading the record again is the retry. */
 void worker_send_dead_letter(struct pay_worker *w, const struct pay_log_record *raw, const struct pay_record *record) {
     struct pay_error error = {.text = "out of memory"};
-    char position[PAY_POSITION_TEXT_MAX], stub[160];
+    struct pay_dead_letter letter = {0};
     enum pay_move move = PAY_AGAIN;
-    pay_position_format(&record->position, position);
-    struct pay_outgoing letter = {.partition = raw->partition,
-                                  .source_offset = raw->offset,
-                                  .key = raw->key,
-                                  .key_length = raw->key_length,
-                                  .value = raw->value,
-                                  .value_length = raw->value_length};
-    struct pay_header *headers = letter_headers(raw, position, pay_reason_name(record->invalid), &letter.header_count);
-    letter.headers = headers;
-    if (headers != NULL) move = w->stream->ops->dead_letter(w->stream, &letter, &error);
+    if (pay_dead_letter_make(raw, &record->position, record->invalid, &letter))
+        move = hand_over(w, raw, &letter, &error);
     if (move == PAY_SPLIT) {
-        letter.value = stub;
-        letter.value_length = format_stub(stub, sizeof stub, raw);
-        letter.key = NULL;
-        letter.key_length = 0;
-        letter.header_count = 2;
-        move = w->stream->ops->dead_letter(w->stream, &letter, &error);
+        pay_dead_letter_shrink(&letter, SHA256);
+        move = hand_over(w, raw, &letter, &error);
     }
-    free(headers);
+    pay_dead_letter_free(&letter);
     if (move == PAY_OK) return;
     if (move == PAY_SESSION_OVER) w->stream->ops->reset_dead_letters(w->stream);
     worker_end_lane(w, &w->lanes[raw->partition], w->now_ms, error.text);

@@ -1,7 +1,9 @@
 """paybuf recover lane, poison, group, cluster: each halt made for real, explained, refused without its name, lifted."""
+import hashlib
 import json
 
 import pytest
+from confluent_kafka.admin import ConfigResource
 
 from recovering import ACCOUNTS, goes_on, lane_halted, look, orders
 
@@ -104,6 +106,25 @@ def test_lost_replies_and_deleted_rows_after_a_crash(new_ledger):
     ledger.cli("recover", "poison", f"1-{deleted}-0", "--refuse", "malformed_json", "--yes")
     goes_on(ledger, deleted)
     assert ledger.answers(deleted)[deleted, 0]["outcome"] == "invalid"
+
+
+def test_a_poison_record_too_large_for_the_dead_letter_topic_is_skipped_and_kept_as_a_stub(new_ledger):
+    ledger = new_ledger(accounts=ACCOUNTS, partitions=1)
+    ledger.sql("ALTER TABLE paybuf.payment ADD CONSTRAINT not_this_one CHECK (order_id <> 'bad-0') NOT VALID")
+    smaller = ConfigResource(ConfigResource.Type.TOPIC, ledger.letters, set_config={"max.message.bytes": "2000", "message.timestamp.type": "LogAppendTime"})
+    for future in ledger.admin_client().alter_configs([smaller]).values():
+        future.result(30)
+    value = json.dumps(orders("bad", 1)[0]).encode()
+    ledger.append([(b"bad-0", value, [(f"header-{i}", b"0123456789") for i in range(200)])])    # its headers are what is too large
+    lane_halted(ledger, 0, "poison")
+    done = ledger.cli("recover", "poison", "1-0-0", "--refuse", "too_large", "--yes")
+    assert "stub" in done.stderr
+    goes_on(ledger, 0)
+    letter, = [message for messages in ledger.read(ledger.letters).values() for message in messages]
+    assert letter.key() is None and letter.headers() == [("position", b"1-0-0"), ("reason", b"too_large")]
+    assert json.loads(letter.value()) == {"stub": True, "size": len(value), "sha256": hashlib.sha256(value).hexdigest()}
+    ledger.wait_at_rest()
+    assert "0 differences" in ledger.cli("audit").stdout
 
 
 def test_lanes_of_another_group_or_cluster_are_moved_by_name(new_ledger):
