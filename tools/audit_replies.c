@@ -73,6 +73,11 @@ static bool belongs(struct audit_replies *replies) {
         replies->lane->tally.expired += replies->record.offset >= replies->told_until;
         return false;
     }
+    if (!pay_reply_headers_possible(&replies->headers)) {
+        add(replies, "reply_impossible", replies->headers.covers_from,
+            "a reply that begins behind itself, or that leaves no place behind it; no reader takes it");
+        return false;
+    }
     if (replies->headers.source_offset >= replies->lane->view.processed)
         add(replies, "reply_beyond_settled", replies->headers.source_offset,
             "a message without money: the database hasn't settled this record");
@@ -135,5 +140,15 @@ enum pay_exit replies_next(struct audit_replies *replies, bool *ret_taken) {
         if (*ret_taken && replies->digest.context != NULL) audit_digest_record(&replies->digest, &replies->record);
         if (replies->told_until <= replies->record.offset) replies->told_until = replies->record.offset + 1;
     }
+    return status;
+}
+
+enum pay_exit replies_next_in_log(struct audit *audit, struct pay_reply_headers *ret_headers, bool *ret_found) {
+    struct pay_log_record record;
+    enum pay_exit status = audit->source->ops->log_next(audit->source, AUDIT_REPLIES, &record, ret_found);
+    while (status == PAY_EXIT_OK && *ret_found &&
+           !(pay_reply_headers_read(&record, ret_headers) && pay_reply_headers_possible(ret_headers) &&
+             strcmp(ret_headers->ledger_id, audit->ledger_id) == 0))
+        status = audit->source->ops->log_next(audit->source, AUDIT_REPLIES, &record, ret_found);
     return status;
 }

@@ -41,4 +41,7 @@ enum pay_exit replies_next(struct audit_replies *replies, bool *ret_taken);
 
 void replies_end(struct audit_replies *replies);
 
+/* Of an AUDIT_REPLIES log that was sought: the next reply of this ledger as it lies there, copies and any generation included. */
+enum pay_exit replies_next_in_log(struct audit *audit, struct pay_reply_headers *ret_headers, bool *ret_found);
+
 #endif

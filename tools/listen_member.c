@@ -1,77 +1,17 @@
 #include "tools/listen_member.h"
 
-#include <jansson.h>
-#include <stdlib.h>
+#include "codec/json_text.h"
+
 #include <string.h>
-
-/* ---- finding: over accepted JSON, where each index stays within it whatever it is ---- */
-
-static bool is_one_of(char c, const char *set) { return c != '\0' && strchr(set, c) != NULL; }
-
-static size_t after_space(const char *text, size_t i, size_t length) {
-    while (i < length && is_one_of(text[i], " \t\r\n")) i++;
-    return i;
-}
-
-static size_t after_string(const char *text, size_t i, size_t length) {
-    for (i++; i < length && text[i] != '"'; i++)
-        if (text[i] == '\\') i++;
-    return i < length ? i + 1 : length;
-}
-
-static size_t after_value(const char *text, size_t i, size_t length) {
-    int depth = 0;
-    while (i < length && (depth > 0 || !is_one_of(text[i], ",]} \t\r\n"))) {
-        depth += is_one_of(text[i], "{[");
-        depth -= is_one_of(text[i], "}]");
-        i = text[i] == '"' ? after_string(text, i, length) : i + 1;
-    }
-    return i;
-}
-
-/* A string with its quotes, its escapes undone; to be given to json_decref. */
-static json_t *decode(const char *bytes, size_t length) {
-    json_t *text = json_loadb(bytes, length, JSON_DECODE_ANY, NULL);
-    if (text == NULL) abort(); /* accepted before: memory ended */
-    return text;
-}
-
-static bool named(const char *bytes, size_t length, const char *name, size_t name_length) {
-    if (memchr(bytes, '\\', length) == NULL)
-        return length == name_length + 2 && memcmp(bytes + 1, name, name_length) == 0;
-    json_t *text = decode(bytes, length);
-    bool same = json_string_length(text) == name_length && memcmp(json_string_value(text), name, name_length) == 0;
-    json_decref(text);
-    return same;
-}
-
-static bool find_in(struct listen_member object, const char *name, size_t name_length,
-                    struct listen_member *ret_member) {
-    const char *text = object.bytes;
-    if (object.length == 0 || text[0] != '{') return false;
-    size_t i = after_space(text, 1, object.length);
-    while (i < object.length && text[i] == '"') {
-        size_t name_end = after_string(text, i, object.length);
-        size_t start = after_space(text, after_space(text, name_end, object.length) + 1, object.length);
-        size_t end = after_value(text, start, object.length);
-        if (named(text + i, name_end - i, name, name_length)) {
-            *ret_member = (struct listen_member){text + start, end - start};
-            return true;
-        }
-        i = after_space(text, end, object.length);
-        if (i < object.length && text[i] == ',') i = after_space(text, i + 1, object.length);
-    }
-    return false;
-}
 
 bool listen_member_find(const char *json, size_t length, const char *path, size_t path_length,
                         struct listen_member *ret_member) {
-    size_t start = after_space(json, 0, length);
-    struct listen_member member = {json + start, length - start};
+    struct listen_member member = {json, length};
     for (;;) {
         const char *dot = memchr(path, '.', path_length);
         size_t name_length = dot != NULL ? (size_t)(dot - path) : path_length;
-        if (!find_in(member, path, name_length, &member)) return false;
+        member.bytes = pay_json_member(member.bytes, member.length, path, name_length, &member.length);
+        if (member.bytes == NULL) return false;
         if (dot == NULL) break;
         path = dot + 1;
         path_length -= name_length + 1;
@@ -124,7 +64,7 @@ void listen_member_print(FILE *file, const struct listen_member *member) {
     } else if (memchr(bytes, '\\', length) == NULL) {
         print_line(file, bytes + 1, length - 2, false);
     } else {
-        json_t *text = decode(bytes, length);
+        json_t *text = pay_json_string(bytes, length);
         print_line(file, json_string_value(text), json_string_length(text), false);
         json_decref(text);
     }

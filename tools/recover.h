@@ -24,6 +24,9 @@ struct recover_lane {
     struct lane_view view;
     /* What the reply log says of it. */
     struct pay_reader rule;
+    bool gap; /* readers would stop here; a replay further down the log may close it */
+    int64_t gap_offset, gap_until;
+    int64_t read_until;     /* reply offsets below it were read before: behind a gap they are read again */
     int64_t generation;     /* of the last told reply, or the row's */
     int64_t last_told;      /* source offset; -1: nothing was told beyond P */
     int64_t reply_position; /* its offset in the reply log + 1 */

@@ -231,54 +231,105 @@ static void take_reply(struct recover *recover, struct recover_lane *lane, const
     }
 }
 
-/* A record of the reply log, by the reader's rule from P on. */
-static void judge_reply(struct recover *recover, struct recover_lane *lane, const struct pay_log_record *record) {
-    struct pay_reply_headers headers;
-    if (!pay_reply_headers_read(record, &headers)) return;
-    if (strcmp(headers.ledger_id, recover->ledger_id) != 0) {
-        recover->foreign++;
-        return;
+static enum pay_exit seek_reply(struct recover *recover, const struct recover_lane *lane, int64_t offset) {
+    struct pay_error error;
+    return pay_kafka_reader_seek(recover->replies, recover->tool->config.reply_topic, lane->view.partition, offset,
+                                 &error) == PAY_OK
+               ? PAY_EXIT_OK
+               : tool_error(recover->tool, &error);
+}
+
+/* What came behind the gap is read again, now that it is closed or given up. */
+static enum pay_exit read_behind_gap(struct recover *recover, struct recover_lane *lane) {
+    lane->gap = false;
+    return seek_reply(recover, lane, lane->gap_offset);
+}
+
+/* Nothing in the log closes it. */
+static enum pay_exit tell_gap(struct recover *recover, struct recover_lane *lane) {
+    char first[PAY_POSITION_TEXT_MAX], text[300];
+    const struct pay_position position = {lane->generation, lane->view.partition, lane->rule.next};
+    pay_position_format(&position, first);
+    snprintf(text, sizeof text,
+             "the replies from %s up to offset %" PRId64 " are missing before reply offset %" PRId64
+             ": what they told can't be known. Next: restore a backup whose P of partition %" PRId32 " is %" PRId64
+             " or more, then paybuf recover database",
+             first, lane->gap_until - 1, lane->gap_offset, lane->view.partition, lane->gap_until);
+    contradict(recover, "gap", lane, lane->rule.next, text);
+    pay_reader_start_at(&lane->rule, lane->gap_until);
+    return read_behind_gap(recover, lane);
+}
+
+/* By the reader's rule from P on. */
+static enum pay_exit judge_reply(struct recover *recover, struct recover_lane *lane,
+                                 const struct pay_log_record *record, const struct pay_reply_headers *headers) {
+    switch (pay_reader_take(&lane->rule, headers->source_offset, headers->covers_from)) {
+    case PAY_READER_DROP: return PAY_EXIT_OK;
+    case PAY_READER_GAP:
+        if (lane->gap) return PAY_EXIT_OK;
+        lane->gap = true;
+        lane->gap_offset = record->offset;
+        lane->gap_until = headers->covers_from;
+        return PAY_EXIT_OK;
+    case PAY_READER_TAKE: break;
     }
-    if (headers.log_generation < lane->generation) return;
+    take_reply(recover, lane, record, headers);
+    return lane->gap && lane->rule.next >= lane->gap_until ? read_behind_gap(recover, lane) : PAY_EXIT_OK;
+}
+
+static enum pay_exit take_record(struct recover *recover, struct recover_lane *lane,
+                                 const struct pay_log_record *record) {
+    struct pay_reply_headers headers;
+    bool first = record->offset >= lane->read_until;
+    if (first) lane->read_until = record->offset + 1;
+    if (!pay_reply_headers_read(record, &headers)) return PAY_EXIT_OK;
+    if (strcmp(headers.ledger_id, recover->ledger_id) != 0) {
+        recover->foreign += first;
+        return PAY_EXIT_OK;
+    }
+    if (!pay_reply_headers_possible(&headers)) {
+        if (first)
+            contradict(
+                recover, "reply_unreadable", lane, headers.source_offset,
+                "a reply of ours by its headers, which begins behind itself or has no place for another one behind it");
+        return PAY_EXIT_OK;
+    }
+    if (headers.log_generation < lane->generation) return PAY_EXIT_OK;
     if (headers.log_generation > lane->generation) { /* a loss was accepted after the backup was made */
+        if (lane->gap)
+            return tell_gap(recover, lane); /* nothing of the older one comes any more; this one comes again */
         lane->generation = headers.log_generation;
         pay_reader_start_at(&lane->rule, 0);
     }
-    switch (pay_reader_take(&lane->rule, headers.source_offset, headers.covers_from)) {
-    case PAY_READER_DROP: return;
-    case PAY_READER_GAP:
-        contradict(recover, "gap", lane, headers.source_offset,
-                   "replies before this one are missing in the reply log: what they told can't be known");
-        pay_reader_start_at(&lane->rule, headers.covers_from);
-        pay_reader_take(&lane->rule, headers.source_offset, headers.covers_from);
-        break;
-    case PAY_READER_TAKE: break;
-    }
-    take_reply(recover, lane, record, &headers);
+    return judge_reply(recover, lane, record, &headers);
 }
 
 static enum pay_exit gather_replies(struct recover *recover, struct recover_lane *lane) {
-    const char *topic = recover->tool->config.reply_topic;
-    int64_t from =
-        lane->view.reply_position > lane->view.reply_start ? lane->view.reply_position : lane->view.reply_start;
+    const struct lane_view *view = &lane->view;
+    int64_t from = view->reply_position > view->reply_start ? view->reply_position : view->reply_start;
     struct pay_kafka_read read;
-    struct pay_error error;
-    if (from >= lane->view.reply_end) return PAY_EXIT_OK;
-    if (pay_kafka_reader_seek(recover->replies, topic, lane->view.partition, from, &error) != PAY_OK)
-        return tool_error(recover->tool, &error);
-    for (bool more = true; more;) {
-        enum pay_exit status = recover_read(recover, recover->replies, &read);
+    if (from >= view->reply_end) return PAY_EXIT_OK;
+    enum pay_exit status = seek_reply(recover, lane, from);
+    for (bool more = true; more && status == PAY_EXIT_OK;) {
+        status = recover_read(recover, recover->replies, &read);
         if (status != PAY_EXIT_OK) return status;
-        more = read.record.offset < lane->view.reply_end;
-        if (more && read.kind == PAY_KAFKA_READ_RECORD) judge_reply(recover, lane, &read.record);
-        more = more && read.record.offset + 1 < lane->view.reply_end;
-        status = flush_all(recover, ROWS_AT_ONCE);
-        if (status != PAY_EXIT_OK) return status;
+        int64_t next = read.record.offset + 1; /* an end's is the log's */
+        if (read.kind == PAY_KAFKA_READ_RECORD && read.record.offset < view->reply_end) {
+            bool gap = lane->gap;
+            status = take_record(recover, lane, &read.record);
+            if (gap && !lane->gap) next = lane->gap_offset;
+        }
+        more = next < view->reply_end;
+        if (!more && lane->gap && status == PAY_EXIT_OK) {
+            status = tell_gap(recover, lane);
+            more = true;
+        }
+        if (status == PAY_EXIT_OK) status = flush_all(recover, ROWS_AT_ONCE);
         progress_show(&recover->progress, recover->told + lane->replies);
     }
-    pay_kafka_reader_stop(recover->replies, topic, lane->view.partition);
+    pay_kafka_reader_stop(recover->replies, recover->tool->config.reply_topic, view->partition);
     recover->told += lane->replies;
-    return PAY_EXIT_OK;
+    return status;
 }
 
 /* ---- gathering: the anchor, and requests behind the last told one ---- */

@@ -1,7 +1,7 @@
 #include "tools/replay_dry_run.h"
 
-#include "codec/reply_headers.h"
 #include "core/answer.h"
+#include "tools/audit_replies.h"
 #include "tools/audit_requests.h"
 #include "tools/sorter.h"
 
@@ -212,17 +212,14 @@ static enum pay_exit judge(struct dry_run *run, const struct audit_request *requ
  * reply log knows the start: behind older ones, the first reply of this generation answers its first record. */
 static enum pay_exit skip_earlier_generation(struct dry_run *run, struct lane_view *view) {
     struct audit_source *source = run->audit->source;
-    struct pay_log_record record;
     struct pay_reply_headers headers;
     bool found = view->generation > 1 && view->reply_start < view->reply_end, older = false;
     if (!found) return PAY_EXIT_OK;
     enum pay_exit status =
         source->ops->log_seek(source, AUDIT_REPLIES, view->partition, view->reply_start, view->reply_end);
     while (status == PAY_EXIT_OK) {
-        status = source->ops->log_next(source, AUDIT_REPLIES, &record, &found);
-        if (status != PAY_EXIT_OK || !found) break;
-        if (!pay_reply_headers_read(&record, &headers)) continue;
-        if (headers.log_generation == view->generation) break;
+        status = replies_next_in_log(run->audit, &headers, &found);
+        if (status != PAY_EXIT_OK || !found || headers.log_generation == view->generation) break;
         older = older || headers.log_generation < view->generation;
     }
     source->ops->log_stop(source, AUDIT_REPLIES);

@@ -1,8 +1,8 @@
 #include "base/clock.h"
-#include "codec/reply_headers.h"
 #include "core/answer.h"
 #include "sql/pay_sql.h"
 #include "tools/audit_online.h"
+#include "tools/audit_replies.h"
 #include "tools/audit_requests.h"
 #include "tools/replay.h"
 #include "tools/replay_dry_run.h"
@@ -12,7 +12,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* clang-format off */
 static const struct out_column columns[] = {
@@ -30,13 +29,6 @@ struct replies {
     struct reply_publisher publisher; /* not open: a file, or nothing is written */
     FILE *file;
 };
-
-void replay_pace(int64_t rate, int64_t done, int64_t began_ms) {
-    if (rate == 0) return;
-    int64_t ahead_ms = began_ms + done * 1000 / rate - pay_clock_ms();
-    if (ahead_ms > 0)
-        nanosleep(&(struct timespec){.tv_sec = ahead_ms / 1000, .tv_nsec = ahead_ms % 1000 * 1000000}, NULL);
-}
 
 /* ---- may it be? ---- */
 
@@ -60,7 +52,6 @@ static enum pay_exit check_trust(const struct replies *replies) {
 static enum pay_exit largest_answered(const struct replies *replies, int64_t *ret_largest) {
     struct audit_source *source = replies->audit->source;
     const struct lane_view *view = &replies->lane->view;
-    struct pay_log_record record;
     struct pay_reply_headers headers;
     bool found = view->reply_start < view->reply_end;
     *ret_largest = -1;
@@ -68,10 +59,9 @@ static enum pay_exit largest_answered(const struct replies *replies, int64_t *re
     enum pay_exit status =
         source->ops->log_seek(source, AUDIT_REPLIES, view->partition, view->reply_start, view->reply_end);
     while (status == PAY_EXIT_OK) {
-        status = source->ops->log_next(source, AUDIT_REPLIES, &record, &found);
+        status = replies_next_in_log(replies->audit, &headers, &found);
         if (status != PAY_EXIT_OK || !found) break;
-        if (pay_reply_headers_read(&record, &headers) && headers.log_generation == view->generation &&
-            strcmp(headers.ledger_id, replies->audit->ledger_id) == 0 && headers.source_offset > *ret_largest)
+        if (headers.log_generation == view->generation && headers.source_offset > *ret_largest)
             *ret_largest = headers.source_offset;
     }
     source->ops->log_stop(source, AUDIT_REPLIES);
@@ -118,7 +108,7 @@ static enum pay_exit give(struct replies *replies, const struct pay_record *reco
     replies->last = record->position.offset;
     replies->next = replies->last + 1;
     replies->count++;
-    if (replies->how->yes) replay_pace(replies->how->rate, replies->count, replies->began_ms);
+    if (replies->how->yes) tool_pace(replies->how->rate, replies->count, replies->began_ms);
     return PAY_EXIT_OK;
 }
 

@@ -20,9 +20,8 @@ static size_t after_string(const char *text, size_t i, size_t length) {
     return length;
 }
 
-/* For accepted JSON only: a closing brace ends every run of whitespace inside the object. */
-static size_t after_space(const char *text, size_t i) {
-    while (is_space(text[i])) i++;
+static size_t after_space(const char *text, size_t i, size_t length) {
+    while (i < length && is_space(text[i])) i++;
     return i;
 }
 
@@ -140,60 +139,48 @@ json_t *pay_json_load(const char *text, size_t length, struct pay_json_fault *re
     return document;
 }
 
-static size_t after_nested(const char *text, size_t i, size_t length) {
+/* ---- finding: over accepted JSON, where each index stays within it whatever it is ---- */
+
+static size_t after_value(const char *text, size_t i, size_t length) {
     int depth = 0;
-    do {
+    while (i < length && (depth > 0 || (memchr(",]}", text[i], 3) == NULL && !is_space(text[i])))) {
         depth += nesting_of(text[i]);
         i = text[i] == '"' ? after_string(text, i, length) : i + 1;
-    } while (depth > 0);
-    return i;
-}
-
-/* The index behind the value at `i`, for an object, and for a value with another member behind it. */
-static size_t after_value(const char *text, size_t i, size_t length) {
-    if (text[i] == '"') return after_string(text, i, length);
-    if (nesting_of(text[i]) == 1) return after_nested(text, i, length);
-    while (text[i] != ',' && !is_space(text[i])) i++;
-    return i;
-}
-
-static int hex_digit(char c) { return is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10; }
-
-/* One character of an accepted string: *ret_character is its code, or 0 for what can't be a letter; answers the index behind it. */
-static size_t read_character(const char *text, size_t i, int *ret_character) {
-    *ret_character = (unsigned char)text[i];
-    if (text[i] != '\\') return i + 1;
-    *ret_character = 0;
-    if (text[i + 1] != 'u') return i + 2;
-    for (size_t digit = i + 2; digit < i + 6; digit++) *ret_character = *ret_character * 16 + hex_digit(text[digit]);
-    return i + 6;
-}
-
-static bool named(const char *text, size_t i, size_t end, const char *name) {
-    for (; *name != '\0'; name++) {
-        int character;
-        if (i == end) return false;
-        i = read_character(text, i, &character);
-        if (character != *name) return false;
     }
-    return i == end;
+    return i;
 }
 
-const char *pay_json_object_member(const char *text, size_t length, const char *name, size_t *ret_length) {
-    size_t i = after_space(text, 0);
-    for (;;) {
-        size_t name_start = after_space(text, i + 1); /* i is at { or , */
-        assert(name_start < length);
-        size_t name_end = after_string(text, name_start, length);
-        size_t colon = after_space(text, name_end);
-        size_t start = after_space(text, colon + 1);
+json_t *pay_json_string(const char *bytes, size_t length) {
+    json_t *text = json_loadb(bytes, length, JSON_DECODE_ANY, NULL);
+    if (text == NULL) abort(); /* accepted before: memory ended */
+    return text;
+}
+
+static bool named(const char *bytes, size_t length, const char *name, size_t name_length) {
+    if (memchr(bytes, '\\', length) == NULL)
+        return length == name_length + 2 && memcmp(bytes + 1, name, name_length) == 0;
+    json_t *text = pay_json_string(bytes, length);
+    bool same = json_string_length(text) == name_length && memcmp(json_string_value(text), name, name_length) == 0;
+    json_decref(text);
+    return same;
+}
+
+const char *pay_json_member(const char *text, size_t length, const char *name, size_t name_length, size_t *ret_length) {
+    size_t i = after_space(text, 0, length);
+    if (i == length || text[i] != '{') return NULL;
+    i = after_space(text, i + 1, length);
+    while (i < length && text[i] == '"') {
+        size_t name_end = after_string(text, i, length);
+        size_t start = after_space(text, after_space(text, name_end, length) + 1, length);
         size_t end = after_value(text, start, length);
-        if (named(text, name_start + 1, name_end - 1, name)) {
+        if (named(text + i, name_end - i, name, name_length)) {
             *ret_length = end - start;
             return text + start;
         }
-        i = after_space(text, end);
+        i = after_space(text, end, length);
+        if (i < length && text[i] == ',') i = after_space(text, i + 1, length);
     }
+    return NULL;
 }
 
 size_t pay_json_compact(const char *text, size_t length, char *buffer) {

@@ -40,3 +40,7 @@ bool pay_reply_headers_read(const struct pay_log_record *record, struct pay_repl
     *ret_headers = headers;
     return true;
 }
+
+bool pay_reply_headers_possible(const struct pay_reply_headers *headers) {
+    return headers->covers_from <= headers->source_offset && headers->source_offset < INT64_MAX;
+}

@@ -24,4 +24,8 @@ struct pay_reply_headers {
 /* False, and *ret_headers untouched, when the record isn't one of ours. */
 bool pay_reply_headers_read(const struct pay_log_record *record, struct pay_reply_headers *ret_headers);
 
+/* False: no session writes such a reply and no reader takes it (core/reader.h): it begins behind itself, or no offset can follow it.
+   Readers stand at it as at a gap; who tells gaps tells it by itself, since nothing closes it. */
+bool pay_reply_headers_possible(const struct pay_reply_headers *headers);
+
 #endif

@@ -46,7 +46,7 @@ static bool take_attempt(const json_t *value, int32_t *ret_attempt) {
 static bool take_metadata(const json_t *value, const char *text, size_t length, struct pay_request *request) {
     if (value == NULL || json_typeof(value) == JSON_NULL) return true;
     if (json_typeof(value) != JSON_OBJECT) return false;
-    request->metadata = pay_json_object_member(text, length, "metadata", &request->metadata_length);
+    request->metadata = pay_json_member(text, length, "metadata", strlen("metadata"), &request->metadata_length);
     return request->metadata_length <= PAY_METADATA_MAX;
 }
 

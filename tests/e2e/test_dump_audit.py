@@ -171,6 +171,10 @@ REPLY_DAMAGES = {
     "a second, other answer": (lambda m: [(m.value(), m.headers())] + ([(m.value() + b" ", m.headers())] if source_offset(m) == 25 else []), {"copy_differs"}),
     "an answer to what was never asked": (lambda m: [(m.value(), m.headers())] + ([(m.value(), with_headers(m, source_offset=b"900000", covers_from=b"26"))]
                                                                                   if source_offset(m) == 25 else []), {"reply_beyond_settled"}),
+    "a reply behind which nothing can come": (lambda m: [(m.value(), m.headers())] + ([(m.value(), with_headers(m, source_offset=b"9223372036854775807", covers_from=b"26"))]
+                                                                                     if source_offset(m) == 25 else []), {"reply_impossible"}),
+    "a reply that begins behind itself": (lambda m: [(m.value(), m.headers())] + ([(m.value(), with_headers(m, source_offset=b"27", covers_from=b"30"))]
+                                                                                 if source_offset(m) == 25 else []), {"reply_impossible"}),
     "another ledger's reply": (lambda m: [(m.value(), m.headers())] + ([(m.value(), with_headers(m, ledger_id=b"11111111-2222-3333-4444-555555555555"))] if source_offset(m) == 25 else []),
                                {"foreign_ledger"}),
 }

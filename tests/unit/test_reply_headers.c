@@ -98,6 +98,18 @@ static void a_ledger_id_that_can_not_be_text_of_a_uuids_length_makes_it_none_of_
     refused_with(LEDGER_ID, HEADER("ledger-id", "0f8f\0d5b"));
 }
 
+static void a_reply_that_begins_behind_itself_or_ends_all_offsets_is_impossible(void **unused) {
+    (void)unused;
+    struct pay_reply_headers headers = {.source_offset = 5, .covers_from = 5};
+    assert_true(pay_reply_headers_possible(&headers));
+    headers.covers_from = 6;
+    assert_false(pay_reply_headers_possible(&headers));
+    headers = (struct pay_reply_headers){.source_offset = INT64_MAX - 1};
+    assert_true(pay_reply_headers_possible(&headers));
+    headers.source_offset++;
+    assert_false(pay_reply_headers_possible(&headers));
+}
+
 static void a_header_is_read_by_its_length_not_by_a_NUL(void **unused) {
     (void)unused;
     struct pay_header headers[OURS];
@@ -120,6 +132,7 @@ int main(void) {
         cmocka_unit_test(a_number_that_is_not_plain_decimal_makes_it_none_of_ours),
         cmocka_unit_test(generations_start_at_1),
         cmocka_unit_test(a_ledger_id_that_can_not_be_text_of_a_uuids_length_makes_it_none_of_ours),
+        cmocka_unit_test(a_reply_that_begins_behind_itself_or_ends_all_offsets_is_impossible),
         cmocka_unit_test(a_header_is_read_by_its_length_not_by_a_NUL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
