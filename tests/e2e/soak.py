@@ -247,7 +247,7 @@ class Soak:
     def proof(self):
         self.stack.wait_at_rest(300)
         try:
-            self.stack.check(accepted=self.accepted.name)
+            self.stack.check(accepted=self.accepted.name, timeout_s=3600)
         except AssertionError as error:
             yield str(error)
 
@@ -260,13 +260,13 @@ def soak(stack, minutes, seed, clients, accepted, say):
     descriptors = this.sample()[1]
     this = Soak(stack, seed + 1_000_000, accepted + ".main")
     asyncio.run(this.run(minutes, clients))
-    grown = [*this.growth()]
-    if minutes < FILLED_MINUTES:
-        say(f"shorter than {FILLED_MINUTES} minutes: growth isn't judged{''.join('; ' + sentence for sentence in grown)}")
-        grown = []
-    findings = grown + [*this.leftovers(descriptors), *this.proof()]
+    findings = [*this.growth()]
     for name, count in sorted(this.count.items()):
         say(f"{count:9}  {name}")
+    if minutes < FILLED_MINUTES:
+        say(f"shorter than {FILLED_MINUTES} minutes: growth isn't judged{''.join('; ' + finding for finding in findings)}")
+        findings = []
+    findings += [*this.leftovers(descriptors), *this.proof()]
     for finding in findings:
         say(f"finding: {finding}")
     say(f"soak: {this.count['calls']} calls, {this.count['connections']} connections, memory {this.memory_mib[0]:.1f} -> {this.memory_mib[1]:.1f} MiB, {len(findings)} findings")
@@ -285,7 +285,7 @@ def main():
     try:
         servers.up()
         servers.open_accounts(ACCOUNTS)
-        findings = soak(servers, arguments.minutes, arguments.seed, arguments.clients, str(servers.run_dir / "accepted"), print)
+        findings = soak(servers, arguments.minutes, arguments.seed, arguments.clients, str(servers.run_dir / "accepted"), lambda text: print(text, flush=True))
     finally:
         servers.down()
     sys.exit(4 if findings else 0)

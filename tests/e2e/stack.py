@@ -390,18 +390,18 @@ class Stack:
 
     # --- proofs ---
 
-    def check(self, accepted=None, audit=True):
+    def check(self, accepted=None, audit=True, timeout_s=300):
         """Both proofs: paybuf's own audit, and the checker that shares no code with it."""
         if audit:
-            done = self.cli("audit", check=False, timeout_s=300)
+            done = self.cli("audit", check=False, timeout_s=timeout_s)
             assert done.returncode == 0 and "0 differences" in done.stdout, f"audit:\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}"
-        done = self.check_history("--one-clock", *(["--client", str(accepted)] if accepted else []))
+        done = self.check_history("--one-clock", *(["--client", str(accepted)] if accepted else []), timeout_s=timeout_s)
         assert done.returncode == 0, f"check_history:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
         return done.stdout
 
-    def check_history(self, *arguments):
+    def check_history(self, *arguments, timeout_s=300):
         return subprocess.run([sys.executable, "-B", str(Path(__file__).parent / "check_history.py"), *arguments], env={**os.environ, **self.env},
-                              capture_output=True, text=True, timeout=300)
+                              capture_output=True, text=True, timeout=timeout_s)
 
     # --- topics ---
 
