@@ -18,8 +18,11 @@
  * A broker connection has one request in flight, so partitions on one publisher wait for each other; on several, each has smaller
  * requests, which cost the broker and us the more (docs/decisions/044). So there are as many in use as keep that wait short.
  */
-#define PUBLISHERS 4
-#define TURN_US 5000        /* ... this short, where they suffice */
+#define SHARING 4
+#define TURN_US 5000 /* ... this short, where they suffice */
+/* And one more, whose records don't linger: nobody comes to share the request of a record that is alone (docs/decisions/045). */
+#define PROMPT SHARING
+#define PUBLISHERS (SHARING + 1)
 #define RECORD_OVERHEAD 256 /* key, headers and librdkafka's own, per record, for the byte budget */
 
 /* What is known of one partition; counted by the key's hash, so that the gate can judge before the library has chosen. */
@@ -73,9 +76,10 @@ static enum pay_move open_publishers(struct pay_appender *appender, struct pay_e
         .in_flight_max = IN_FLIGHT_MAX,
         .linger_ms = config->producer_linger_ms,
     };
-    appender->in_use = PUBLISHERS; /* until it is known how far away the brokers are */
+    appender->in_use = SHARING; /* until it is known how far away the brokers are */
     for (int i = 0; i < PUBLISHERS; i++) {
         options.measures = i == 0; /* always in use */
+        if (i == PROMPT) options.linger_ms = 0;
         enum pay_move move = pay_kafka_publisher_open(&options, &appender->publishers[i], error);
         if (move != PAY_OK) {
             close_publishers(appender);
@@ -172,7 +176,8 @@ static const char *judge(struct pay_appender *appender, const struct lane *lane,
 
 static int32_t publisher_of(struct pay_appender *appender, struct lane *lane, int32_t partition) {
     if (lane == NULL) return 0;
-    if (lane->outstanding == 0) lane->publisher = partition % appender->in_use;
+    bool alone = appender->whole.outstanding == 0;
+    if (lane->outstanding == 0) lane->publisher = alone ? PROMPT : partition % appender->in_use;
     return lane->publisher;
 }
 
@@ -309,7 +314,7 @@ static void choose_publishers(struct pay_appender *appender) {
     int64_t turn_us = pay_kafka_publisher_turn_us(appender->publishers[0]);
     if (turn_us < 0) return;
     int64_t wanted = (turn_us + TURN_US - 1) / TURN_US;
-    appender->in_use = wanted < 1 ? 1 : wanted > PUBLISHERS ? PUBLISHERS : (int32_t)wanted;
+    appender->in_use = wanted < 1 ? 1 : wanted > SHARING ? SHARING : (int32_t)wanted;
 }
 
 void pay_appender_run(struct pay_appender *appender) {

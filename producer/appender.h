@@ -80,7 +80,7 @@ void pay_appender_drain(struct pay_appender *appender); /* from now on every sub
 bool pay_appender_ready(struct pay_appender *appender, char *reason, size_t reason_size);
 const struct pay_pending *pay_appender_pending(const struct pay_appender *appender);
 int32_t pay_appender_producers_in_use(
-    const struct pay_appender *appender); /* as many as the brokers' distance asks for */
+    const struct pay_appender *appender); /* share the partitions, as the brokers' distance asks for */
 const struct pay_appender_counters *pay_appender_counters(const struct pay_appender *appender);
 
 /* Calls still under way are done without a position. Never blocks; NULL is fine. */

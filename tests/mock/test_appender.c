@@ -60,15 +60,15 @@ static int64_t generation_of(void *argument, int32_t partition) {
     return 7 + partition;
 }
 
-static int open_with_budget(int64_t records) {
+static int open_with(int64_t records, int64_t linger_ms) {
     char message[512] = "";
     mock = open_mock(2);
     assert_int_equal(rd_kafka_mock_topic_create(mock.cluster, TOPIC, 4, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
     for (int32_t partition = 0; partition < 4; partition++) lead(partition, 1);
     pay_config_defaults(&config);
-    config.producer_request_timeout_ms = 1000;
-    config.producer_stall_ms = 300;
-    config.producer_linger_ms = 0;
+    config.producer_request_timeout_ms = linger_ms > 0 ? PATIENCE_MS : 1000;
+    config.producer_stall_ms = linger_ms > 0 ? PATIENCE_MS : 300;
+    config.producer_linger_ms = linger_ms;
     config.producer_inflight_records_max = records;
     memset(calls, 0, sizeof calls);
     epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -85,12 +85,17 @@ static int open_with_budget(int64_t records) {
 
 static int open_all(void **state) {
     (void)state;
-    return open_with_budget(10);
+    return open_with(10, 0);
 }
 
 static int open_wide(void **state) {
     (void)state;
-    return open_with_budget(1000);
+    return open_with(1000, 0);
+}
+
+static int open_lingering(void **state) {
+    (void)state;
+    return open_with(10, 1500);
 }
 
 static int close_all(void **state) {
@@ -317,7 +322,28 @@ static void closing_with_calls_under_way_leaves_them_unknown(void **state) {
     rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 0);
 }
 
-#define MANY 20000
+static int64_t acknowledged_after_ms(uint32_t number, int64_t began_ms) {
+    turn_until(number, KNOWN);
+    return pay_clock_ms() - began_ms;
+}
+
+static void a_record_that_comes_alone_doesnt_linger_others_do(void **state) {
+    (void)state;
+    const char *reason;
+    turn_until_ready();
+    assert_true(submit(0, &reason));
+    assert_in_range(acknowledged_after_ms(0, pay_clock_ms()), 0, 1400);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 200);
+    uint32_t other = 2;
+    while (partition_of(other) == partition_of(1)) other++;
+    int64_t began_ms = pay_clock_ms();
+    assert_true(submit(1, &reason));
+    assert_true(submit(other, &reason));
+    assert_in_range(acknowledged_after_ms(1, began_ms), 200, 1400);
+    assert_in_range(acknowledged_after_ms(other, began_ms), 1500, 8000);
+}
+
+#define MANY 80000
 
 static struct client many[MANY];
 static uint32_t sent;
@@ -330,6 +356,10 @@ static void send_one(void) {
         .order_id = order_id, .value = "{}", .value_length = 2, .owner = &many[sent], .done = on_done};
     assert_true(sent < MANY);
     sent += pay_appender_submit(appender, &record, &many[sent].call, &reason);
+}
+
+static void send_some(void) {
+    for (int i = 0; i < 4; i++) send_one();
     turn(0);
     poll(NULL, 0, 1);
 }
@@ -337,8 +367,8 @@ static void send_one(void) {
 /* Until so many producers are in use, and a little longer. */
 static void send_until_in_use(int32_t count) {
     int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
-    while (pay_appender_producers_in_use(appender) != count && pay_clock_ms() < until_ms) send_one();
-    for (int i = 0; i < 100; i++) send_one();
+    while (pay_appender_producers_in_use(appender) != count && pay_clock_ms() < until_ms) send_some();
+    for (int i = 0; i < 100; i++) send_some();
     assert_int_equal(pay_appender_producers_in_use(appender), count);
 }
 
@@ -378,6 +408,7 @@ int main(void) {
         TEST(a_retriable_error_is_nothing_anybody_sees),
         TEST(draining_refuses_new_ones_and_ends_the_old_ones),
         TEST(closing_with_calls_under_way_leaves_them_unknown),
+        cmocka_unit_test_setup_teardown(a_record_that_comes_alone_doesnt_linger_others_do, open_lingering, close_all),
         cmocka_unit_test_setup_teardown(far_brokers_get_several_producers_near_ones_one_and_the_order_stays, open_wide,
                                         close_all),
     };
