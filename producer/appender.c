@@ -37,8 +37,8 @@ struct pay_appender {
     struct pay_appender_options options;
     struct pay_pending *pending;
     struct pay_kafka_publisher *publishers[PUBLISHERS]; /* opened, and replaced, together */
-    int32_t in_use;                                     /* the first of them; the others are at rest */
-    bool open;                                          /* false while they can't be opened */
+    int32_t in_use; /* of those that share the partitions: the first so many, the others are at rest */
+    bool open;      /* false while they can't be opened */
     struct pay_kafka_probe *probe;
     struct pay_kafka_probe_state topic;
     struct lane *lanes; /* by partition */
