@@ -239,7 +239,8 @@ class Bytes:
         return self.take(max(self.length(">h"), 0))
 
     def skip_bytes(self):
-        self.at += max(self.length(">i"), 0)
+        length = self.length(">i")          # moves `at`, too: not within +=
+        self.at += max(length, 0)
 
     def tags(self):
         if self.compact:

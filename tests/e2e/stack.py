@@ -46,16 +46,23 @@ def wait_until(condition, timeout_s, what):
         time.sleep(0.1)
 
 
+RESERVED = []                           # a port is ours until we end, also while nobody listens on it yet
+
+
 def free_port():
-    """Below the ephemeral range, so that no outgoing connection takes it meanwhile."""
+    """Below the ephemeral range, so that no outgoing connection takes it meanwhile; and given to nobody else by us or another test."""
     while True:
         port = random.randint(20000, 31999)
-        with socket.socket() as probe:
-            try:
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            mark.bind(f"\0paybuf-test-port-{port}")
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+        except OSError:
+            mark.close()
+            continue
+        RESERVED.append(mark)
+        return port
 
 
 class Stack:

@@ -136,9 +136,13 @@ def test_a_head_of_bare_line_feeds_is_refused(intake):
 def test_a_head_that_comes_byte_by_byte_is_judged_as_one_that_comes_at_once(intake):
     for lines, status in ((GOOD, 202), ([LINE, "Host: a", TYPE, LENGTH, "X: a\x00b", ""], 400), ([LINE, "Host: a", "X: a\r\n b", TYPE, LENGTH, ""], 400)):
         with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
-            for byte in "\r\n".join(lines).encode() + b"\r\n" + (BODY if status == 202 else b""):
-                connection.send(bytes([byte]))
-            assert connection.answer()[0] == status
+            try:
+                for byte in "\r\n".join(lines).encode() + b"\r\n" + (BODY if status == 202 else b""):
+                    connection.send(bytes([byte]))
+            except ConnectionError:         # libmicrohttpd 1.0 refuses before the head's end
+                assert status == 400
+            answer = connection.answer()    # which a reset may have taken with it
+            assert answer[0] == status if answer else status == 400
 
 
 # --- chunks ---
