@@ -157,7 +157,11 @@ def test_a_chunk_that_could_be_read_differently_ends_the_connection(intake, case
 
 @cases(b"%x;a=b\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY), b'%x;a="\\"b"\r\n%s\r\n0;c\r\n\r\n' % (len(BODY), BODY), b"000%X\r\n%s\r\n000\r\n\r\n" % (len(BODY), BODY))
 def test_chunk_extensions_and_zeros_before_a_size_are_passed_over(intake, case):
-    assert_served(intake, lambda host: message(host, [TYPE, CODING], case))
+    data = lambda host: message(host, [TYPE, CODING], case)  # noqa: E731
+    if b";" in case and intake.library_is_strict:       # 1.0 knows no extensions, and closes: nobody reads them differently
+        assert_refused(intake, data)
+    else:
+        assert_served(intake, data)
 
 
 @cases(b"X-Sum: 5", b"Content-Length: 5", CODING.encode(), b"Host: other", b"Authorization: Bearer x", b"Idempotency-Key: other", b"Content-Type: text/plain")
