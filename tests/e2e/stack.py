@@ -46,6 +46,7 @@ def wait_until(condition, timeout_s, what):
         time.sleep(0.1)
 
 
+DEV_PORTS = ["KAFKA", "KAFKA_CONTROLLER", "POSTGRES", "PRODUCER", "PRODUCER_ADMIN", "WORKER_1", "WORKER_2"]
 RESERVED = []                           # a port is ours until we end, also while nobody listens on it yet
 
 
@@ -91,7 +92,9 @@ class Stack:
         return done
 
     def up_servers(self):
-        """Kafka and PostgreSQL, nothing of ours."""
+        """Kafka and PostgreSQL, nothing of ours. ./dev would pick ports that another test was given and doesn't listen on yet."""
+        if not (self.run_dir / "ports").exists():
+            self.environment.update({f"PAYBUF_PORT_{name}": str(free_port()) for name in DEV_PORTS})
         self.dev("up", "--servers", timeout_s=300)
         self.read_env()
 
