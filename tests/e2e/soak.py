@@ -28,6 +28,7 @@ ACCOUNTS = [f"soak-{i}" for i in range(50)]
 GAUGES = ["paybuf_intake_in_flight_records", "paybuf_intake_in_flight_bytes", "paybuf_intake_waiting_clients", "paybuf_intake_waiters",
           "paybuf_intake_batches", "paybuf_intake_streams", "paybuf_intake_connections"]
 SETTLES_WITHIN_S = 60
+RINGS = {f"PAYBUF_PRODUCER_{name}_BYTES": "1048576" for name in ("RESULTS", "RESULTS_STREAM")}     # small: full before growth is judged
 GROWTH_MAX, GROWTH_MAX_MIB = 1.05, 2        # of the resident memory: both must be passed
 FILLED_MINUTES = 5                          # shorter than this, rings and tables are still being filled: growth isn't judged
 
@@ -282,6 +283,7 @@ def main():
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     servers = Stack(Path(arguments.run_dir or tempfile.mkdtemp(prefix="soak-")))
+    servers.environment.update(RINGS)
     try:
         servers.up()
         servers.open_accounts(ACCOUNTS)
