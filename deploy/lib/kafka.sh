@@ -38,8 +38,6 @@ fetch_kafka_locked() {
 kafka_java() { # CLASS ARGUMENTS..., as words for spawn
     local config=deploy/kafka/log4j2.properties property=log4j2.configurationFile
     if [[ $(kafka_version) == 3.* ]]; then config=deploy/kafka/log4j.properties property=log4j.configuration; fi
-    rm -rf "$run_dir/kafka/tmp"             # what a killed one unpacked, and nobody else removes
-    mkdir -p "$run_dir/kafka/tmp"
     java_command=(java "-Xms${PAYBUF_KAFKA_HEAP:-512m}" "-Xmx${PAYBUF_KAFKA_HEAP:-512m}" -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError
         -XX:-UsePerfData "-Djava.io.tmpdir=$run_dir/kafka/tmp" "-D$property=file:$root/$config" -Djava.awt.headless=true -cp "$(kafka_jars)/*" "$@")
 }
@@ -49,7 +47,8 @@ start_kafka() {
     address=$(kafka_address)
     if ! is_running kafka; then
         fetch_kafka
-        mkdir -p "$dir"
+        rm -rf "$dir/tmp"                   # what a killed one unpacked, and nobody else removes
+        mkdir -p "$dir/tmp"
         sed -e "s|@PORT@|$(port_of kafka)|; s|@CONTROLLER_PORT@|$(port_of kafka-controller)|; s|@DATA_DIR@|$dir/data|" \
             "$root/deploy/kafka/server.properties.in" >"$dir/server.properties"
         [[ -e $dir/formatted ]] || format_kafka "$dir"

@@ -18,10 +18,11 @@ line to another from those to the third (they are cut together).
 import contextlib
 import ctypes
 import os
-import random
 import socket
 import subprocess
 import threading
+
+from ports import free_port
 
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -317,13 +318,3 @@ def is_program(name):
 
 def is_broker(name):
     return name.startswith("broker-")
-
-
-def free_port():
-    """Below the ephemeral range, so that no outgoing connection takes it meanwhile."""
-    while True:
-        port = random.SystemRandom().randint(20000, 31999)
-        with socket.socket() as probe:
-            with contextlib.suppress(OSError):
-                probe.bind((LOOPBACK, port))
-                return port

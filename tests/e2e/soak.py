@@ -5,7 +5,7 @@
     ... --minutes M   --seed S   --clients N (40, at once)   --run-dir DIR (servers, logs)
 
 The clients are of the KINDS below, in random order; none keeps its connection for longer than some seconds. Every 202 is written down.
-Afterwards, with everybody gone: memory, descriptors and threads beside those of the first tenth; no gauge left above 0; `paybuf audit` and
+Afterwards, with everybody gone: memory, descriptors and threads beside what they were at first; no gauge left above 0; `paybuf audit` and
 check_history, which know every promise. Last line: "soak: N calls, C connections, memory A -> B MiB, F findings"; exit 4 with findings.
 """
 import argparse
@@ -68,7 +68,7 @@ class Client:
         self.writer.write("\r\n".join([*head, "", ""]).encode() + body)
 
     async def answer(self):
-        """(status, headers, body); None when the server closed instead."""
+        """(status, headers, body); IncompleteReadError when the server closed instead."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         lines = head.decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)

@@ -14,7 +14,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 import history
 import kafka_wire
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"log_level": 0}                # librdkafka's own words about brokers that a test killed
@@ -47,23 +47,6 @@ def wait_until(condition, timeout_s, what):
 
 
 DEV_PORTS = ["KAFKA", "KAFKA_CONTROLLER", "POSTGRES", "PRODUCER", "PRODUCER_ADMIN", "WORKER_1", "WORKER_2"]
-RESERVED = []                           # a port is ours until we end, also while nobody listens on it yet
-
-
-def free_port():
-    """Below the ephemeral range, so that no outgoing connection takes it meanwhile; and given to nobody else by us or another test."""
-    while True:
-        port = random.randint(20000, 31999)
-        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            mark.bind(f"\0paybuf-test-port-{port}")
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-        except OSError:
-            mark.close()
-            continue
-        RESERVED.append(mark)
-        return port
 
 
 class Stack:

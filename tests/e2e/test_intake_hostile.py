@@ -157,7 +157,9 @@ def test_a_chunk_that_could_be_read_differently_ends_the_connection(intake, case
 
 @cases(b"%x;a=b\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY), b'%x;a="\\"b"\r\n%s\r\n0;c\r\n\r\n' % (len(BODY), BODY), b"000%X\r\n%s\r\n000\r\n\r\n" % (len(BODY), BODY))
 def test_chunk_extensions_and_zeros_before_a_size_are_passed_over(intake, case):
-    data = lambda host: message(host, [TYPE, CODING], case)  # noqa: E731
+    def data(host):
+        return message(host, [TYPE, CODING], case)
+
     if b";" in case and intake.library_is_strict:       # 1.0 knows no extensions, and closes: nobody reads them differently
         assert_refused(intake, data)
     else:

@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from stack import free_port, wait_until
+from ports import free_port
+from stack import wait_until
 
 ACCOUNTS = ["alice", "bob", "carol"]
 KEY = bytes(range(32))
