@@ -37,8 +37,7 @@ struct pay_appender {
     struct pay_appender_options options;
     struct pay_pending *pending;
     struct pay_kafka_publisher *publishers[PUBLISHERS]; /* opened, and replaced, together */
-    int32_t in_use; /* of those that share the partitions: the first so many, the others are at rest */
-    bool open;      /* false while they can't be opened */
+    bool open;                                          /* false while they can't be opened */
     struct pay_kafka_probe *probe;
     struct pay_kafka_probe_state topic;
     struct lane *lanes; /* by partition */
@@ -76,9 +75,8 @@ static enum pay_move open_publishers(struct pay_appender *appender, struct pay_e
         .in_flight_max = IN_FLIGHT_MAX,
         .linger_ms = config->producer_linger_ms,
     };
-    appender->in_use = SHARING; /* until it is known how far away the brokers are */
     for (int i = 0; i < PUBLISHERS; i++) {
-        options.measures = i == 0; /* always in use */
+        options.measures = i == 0; /* it always shares */
         if (i == PROMPT) options.linger_ms = 0;
         enum pay_move move = pay_kafka_publisher_open(&options, &appender->publishers[i], error);
         if (move != PAY_OK) {
@@ -174,10 +172,18 @@ static const char *judge(struct pay_appender *appender, const struct lane *lane,
     return NULL;
 }
 
+/* The first so many of those that share the partitions; all of them until it is known how far away the brokers are. */
+int32_t pay_appender_producers_in_use(const struct pay_appender *appender) {
+    int64_t turn_us = appender->open ? pay_kafka_publisher_turn_us(appender->publishers[0]) : -1;
+    if (turn_us < 0) return SHARING;
+    int64_t wanted = (turn_us + TURN_US - 1) / TURN_US;
+    return wanted < 1 ? 1 : wanted > SHARING ? SHARING : (int32_t)wanted;
+}
+
 static int32_t publisher_of(struct pay_appender *appender, struct lane *lane, int32_t partition) {
     if (lane == NULL) return 0;
     bool alone = appender->whole.outstanding == 0;
-    if (lane->outstanding == 0) lane->publisher = alone ? PROMPT : partition % appender->in_use;
+    if (lane->outstanding == 0) lane->publisher = alone ? PROMPT : partition % pay_appender_producers_in_use(appender);
     return lane->publisher;
 }
 
@@ -310,13 +316,6 @@ void pay_appender_look(struct pay_appender *appender) {
     appender->reachable_logged = reachable;
 }
 
-static void choose_publishers(struct pay_appender *appender) {
-    int64_t turn_us = pay_kafka_publisher_turn_us(appender->publishers[0]);
-    if (turn_us < 0) return;
-    int64_t wanted = (turn_us + TURN_US - 1) / TURN_US;
-    appender->in_use = wanted < 1 ? 1 : wanted > SHARING ? SHARING : (int32_t)wanted;
-}
-
 void pay_appender_run(struct pay_appender *appender) {
     struct pay_kafka_report report;
     if (!appender->open) return;
@@ -326,7 +325,6 @@ void pay_appender_run(struct pay_appender *appender) {
             take_report(appender, &report, now_us);
         take_trouble(appender, appender->publishers[i]);
     }
-    choose_publishers(appender);
 }
 
 /* --- time --------------------------------------------------------------------------------------------------------------------- */
@@ -400,7 +398,6 @@ void pay_appender_close(struct pay_appender *appender) {
 
 void pay_appender_drain(struct pay_appender *appender) { appender->draining = true; }
 const struct pay_pending *pay_appender_pending(const struct pay_appender *appender) { return appender->pending; }
-int32_t pay_appender_producers_in_use(const struct pay_appender *appender) { return appender->in_use; }
 const struct pay_appender_counters *pay_appender_counters(const struct pay_appender *appender) {
     return &appender->counters;
 }

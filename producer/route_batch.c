@@ -166,7 +166,7 @@ static void take_payment(struct line *line, const char *text, size_t length) {
     struct pay_request payment;
     struct pay_payment_fault fault;
     const struct pay_payment_parts parts = {.body = text, .body_length = length};
-    if (exchange->caller.quota != NULL && !pay_quota_take(exchange->caller.quota, pay_clock_us(), NULL)) {
+    if (!pay_quota_take(exchange->caller.quota, pay_clock_us(), NULL)) {
         peek_order_id(line, text, length);
         refuse(line, PAY_PROBLEM_QUOTA_EXCEEDED, "This key's quota is used up for the moment; certainly not stored.");
         return;

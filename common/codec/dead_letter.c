@@ -10,9 +10,7 @@
 #define STUB_TEXT_MAX (64 + 2 * PAY_SHA256_BYTES)
 
 /* The block: headers, then the stub's text, the position's, the names. */
-static char *texts_of(const struct pay_dead_letter *letter, size_t header_count) {
-    return (char *)(letter->headers + header_count);
-}
+static char *texts_of(const struct pay_dead_letter *letter) { return (char *)(letter->headers + letter->header_count); }
 
 bool pay_dead_letter_make(const struct pay_log_record *record, const struct pay_position *position,
                           enum pay_reason reason, struct pay_dead_letter *ret_letter) {
@@ -21,7 +19,7 @@ bool pay_dead_letter_make(const struct pay_log_record *record, const struct pay_
     struct pay_dead_letter letter = {record->key, record->key_length, record->value, record->value_length, NULL, count};
     letter.headers = malloc(count * sizeof *letter.headers + STUB_TEXT_MAX + PAY_POSITION_TEXT_MAX + name_bytes);
     if (letter.headers == NULL) return false;
-    char *at = texts_of(&letter, count) + STUB_TEXT_MAX, *name = at + PAY_POSITION_TEXT_MAX;
+    char *at = texts_of(&letter) + STUB_TEXT_MAX, *name = at + PAY_POSITION_TEXT_MAX;
     pay_position_format(position, at);
     letter.headers[0] = (struct pay_header){"position", at, strlen(at)};
     letter.headers[1] = (struct pay_header){"reason", pay_reason_name(reason), strlen(pay_reason_name(reason))};
@@ -39,7 +37,7 @@ bool pay_dead_letter_make(const struct pay_log_record *record, const struct pay_
 
 void pay_dead_letter_shrink(struct pay_dead_letter *letter, pay_sha256_fn sha256) {
     unsigned char digest[PAY_SHA256_BYTES];
-    char hex[2 * PAY_SHA256_BYTES + 1], *stub = texts_of(letter, letter->header_count);
+    char hex[2 * PAY_SHA256_BYTES + 1], *stub = texts_of(letter);
     sha256(letter->value, letter->value_length, digest);
     for (size_t i = 0; i < sizeof digest; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     int length =
