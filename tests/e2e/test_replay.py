@@ -38,8 +38,10 @@ def books(ledger):
 
 
 def one_paid(ledger, account="a-1"):
+    """The account's first payment whose order never asked for a second attempt: that one's answer would follow an edit of the first's row."""
+    retried = [answer["order_id"] for answer in ledger.answers().values() if answer["attempt"] not in (None, 1)]
     return ledger.sql("SELECT order_id, attempt, src_partition, src_offset FROM paybuf.payment WHERE account_id = %s AND outcome = 'paid' "
-                      "ORDER BY account_version LIMIT 1", account)[0]
+                      "AND order_id <> ALL (%s) ORDER BY account_version LIMIT 1", account, retried)[0]
 
 
 # --- on paper ---
