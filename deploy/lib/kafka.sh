@@ -58,7 +58,7 @@ start_kafka() {
     else
         step "waiting for Kafka"
     fi
-    if ! wait_until 60 kafka kafka_answers "$address"; then
+    if ! wait_until 180 kafka kafka_answers "$address"; then
         step_failed "kafka doesn't serve on $address"
         show_end "$run_dir/log/kafka.log"
         return 1

@@ -65,7 +65,7 @@ start_postgres() {
         bin=$(postgres_bin "$dir")
         step "waiting for PostgreSQL"
     fi
-    if ! wait_until 60 postgres postgres_answers "$bin" "$port"; then
+    if ! wait_until 180 postgres postgres_answers "$bin" "$port"; then
         step_failed "postgres doesn't serve on port $port"
         show_end "$run_dir/log/postgres.log"
         return 1

@@ -50,7 +50,7 @@ start_program() {
     else
         step "waiting for $name"
     fi
-    if ! wait_until 60 "$name" answers_ready "$admin"; then
+    if ! wait_until 180 "$name" answers_ready "$admin"; then
         if is_running "$name"; then
             step_failed "$name runs but isn't ready: GET http://$admin/readyz says $(readiness_answer "$admin")"
         else

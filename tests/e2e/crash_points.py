@@ -38,7 +38,7 @@ from stack import QUIET, Stack, wait_until
 
 KILLED = 137
 ROUNDS = 25
-REST_WITHIN_S = 90
+REST_WITHIN_S = 180
 BATCH = "4"             # several settles for a dozen records
 MOMENTS = ("before", "after", "late")
 # What leaves a trace elsewhere: only these differ by whether the other side has acted before the worker died.
@@ -87,7 +87,7 @@ class Place:
         self.ledger.append(requests[0][3:], partition=0)
         hole = 2                                            # the aborted record and the mark behind it, which comes a moment later
         self.ends = {partition: end + len(requests[partition]) + hole for partition, end in self.ends.items()}
-        wait_until(lambda: {partition: end for partition, (_, end) in self.ledger.bounds().items()} == self.ends, 30, f"the logs end at {self.ends}")
+        wait_until(lambda: {partition: end for partition, (_, end) in self.ledger.bounds().items()} == self.ends, 90, f"the logs end at {self.ends}")
         self.rounds += 1
 
     def at_rest(self):

@@ -1,6 +1,7 @@
 """event_stream - GET /v1/results as a client sees it: a thread that reads server-sent events strictly, and goes on behind the last id."""
 import http.client
 import json
+import socket
 import threading
 import time
 import urllib.parse
@@ -32,8 +33,9 @@ def read_blocks(answer):
 class EventStream:
     """One connection after the other. `events`: (event, document) in the order they came; `last_id` goes with them."""
 
-    def __init__(self, stack, last_id=None, headers=(), reconnect=False, start=True, **query):
-        self.stack, self.last_id, self.headers, self.query, self.reconnect = stack, last_id, dict(headers), query, reconnect
+    def __init__(self, stack, last_id=None, headers=(), reconnect=False, start=True, patient=True, **query):
+        """patient: until it has begun it comes again after an answer that says so (503: the log isn't found yet)."""
+        self.stack, self.last_id, self.headers, self.query, self.reconnect, self.patient = stack, last_id, dict(headers), query, reconnect, patient
         self.events, self.ids, self.comments, self.connections, self.error = [], [], [], 0, None
         self.ended, self.connected = threading.Event(), threading.Event()
         self.closing = False
@@ -41,7 +43,7 @@ class EventStream:
         self.thread = threading.Thread(target=self.run, daemon=True)
         if start:
             self.thread.start()
-            assert self.connected.wait(30), "no answer to GET /v1/results"
+            assert self.connected.wait(90), "no answer to GET /v1/results"
             if self.error and not reconnect:
                 raise self.error
 
@@ -55,6 +57,7 @@ class EventStream:
             raise Refused(answer.status, json.loads(answer.read()), answer.headers)
         assert answer.headers["content-type"] == "text/event-stream" and answer.headers["cache-control"] == "no-store"
         self.connections += 1
+        self.error = None
         return answer
 
     def read(self, answer):
@@ -78,7 +81,7 @@ class EventStream:
                     break
             except Refused as error:
                 self.error = error
-                if not self.reconnect or not error.document["retryable"]:
+                if not (self.reconnect or self.patient) or not error.document["retryable"]:
                     break
             except (OSError, http.client.HTTPException, ValueError, AttributeError):
                 if not self.reconnect:
@@ -89,18 +92,19 @@ class EventStream:
 
     def drop(self):
         """As a network does it; with reconnect it goes on behind the last id."""
-        if self.connection is not None and self.connection.sock is not None:
-            self.connection.sock.close()
+        sock = self.connection and self.connection.sock
+        if sock:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass                        # it isn't connected just now
 
     def close(self):
         self.closing = True
-        connection = self.connection
-        if connection is not None and connection.sock is not None:
-            try:
-                connection.sock.shutdown(2)
-            except OSError:
-                pass
-        self.thread.join(30)
+        deadline = time.monotonic() + 60
+        while self.thread.is_alive() and time.monotonic() < deadline:
+            self.drop()                     # again, for it may have been about to connect
+            self.thread.join(0.2)
         assert not self.thread.is_alive()
 
     def positions(self):

@@ -52,7 +52,7 @@ class Listener:
         rows = self.select("SELECT count(*) FROM booking")
         return rows[0][0] if rows else 0
 
-    def wait_booked(self, count, timeout_s=60):
+    def wait_booked(self, count, timeout_s=120):
         def there():
             if self.process.poll() is not None:
                 raise AssertionError(f"the {self.language} listener ended with {self.process.returncode}:\n{self.said()[-2000:]}")
@@ -79,9 +79,11 @@ class C(Listener):
     def held(self):
         """Nobody writes to the books meanwhile; reading is free."""
         database = sqlite3.connect(self.books, isolation_level=None)
-        database.execute("BEGIN IMMEDIATE")
-        yield
-        database.close()
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            yield
+        finally:
+            database.close()
 
     def wait_until_wait(self, count):
         time.sleep(2)                       # SQLite doesn't tell who waits; less than their patience of 10 s
@@ -160,7 +162,7 @@ class OnPostgres(Listener):
 
     def wait_until_wait(self, count):
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        wait_until(lambda: self.select(waiting)[0][0] == count, 60, f"{count} {self.language} listeners came to their position:\n{self.said()[-2000:]}")
+        wait_until(lambda: self.select(waiting)[0][0] == count, 120, f"{count} {self.language} listeners came to their position:\n{self.said()[-2000:]}")
 
 
 class Python(OnPostgres):

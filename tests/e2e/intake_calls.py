@@ -5,9 +5,12 @@ import subprocess
 import time
 from contextlib import contextmanager
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from stack import wait_until
+
+# For every test that isn't about it: a broker that has just begun, on a machine that is busy, may take seconds for an append. That is honestly 503 or 504.
+PATIENT = {"PAYBUF_PRODUCER_STALL_MS": "20000", "PAYBUF_PRODUCER_REQUEST_TIMEOUT_MS": "25000"}
 
 
 def order(order_id, **members):
@@ -34,25 +37,38 @@ def record_at(stack, position):
     consumer = stack.consumer()
     try:
         consumer.assign([TopicPartition(stack.requests, partition, offset)])
-        record = wait_until(lambda: consumer.poll(0.5), 20, f"the record at {position}")
-        assert record.error() is None and record.offset() == offset
+        record = wait_until(lambda: next((r for r in [consumer.poll(0.5)] if r is not None and r.error() is None), None), 60, f"the record at {position}")
+        assert record.offset() == offset
         return record
     finally:
         consumer.close()
 
 
+def open_log(stack, topic):
+    """(a consumer, {partition: (start, end)}). A broker that was frozen, or is busy, forgets for a moment who leads; a consumer that heard so may keep
+    to it for long, so it is another one that asks again."""
+    def ask():
+        consumer = stack.consumer()
+        try:
+            return consumer, {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20) for p in range(stack.partitions)}
+        except KafkaException:
+            consumer.close()
+            return None
+    return wait_until(ask, 120, f"where {topic} ends")
+
+
 def read_log(stack):
-    """{order_id: ["1-p-o", ...]} of the whole request log."""
-    consumer, found = stack.consumer(), {}
+    """{order_id: ["1-p-o", ...]} of the whole request log, each one's in the order of a partition."""
+    (consumer, bounds), found = open_log(stack, stack.requests), {}
     try:
-        for partition in range(stack.partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(stack.requests, partition), timeout=20)
+        for partition, (low, high) in bounds.items():
             consumer.assign([TopicPartition(stack.requests, partition, low)])
             at, deadline = low, time.monotonic() + 60
             while at < high:
                 assert time.monotonic() < deadline, "the log can't be read"
                 for record in consumer.consume(10_000, timeout=1):
-                    assert record.error() is None
+                    if record.error() is not None or record.partition() != partition:
+                        continue            # until the deadline; or it is the last partition's, whose log has grown meanwhile
                     found.setdefault(record.key().decode(), []).append(f"1-{partition}-{record.offset()}")
                     at = record.offset() + 1
     finally:
@@ -72,10 +88,25 @@ def assert_honest(stack, answers):
             assert len(places) <= (status in (0, 504)), f"{status} for {order_id}, but it lies at {places}"
 
 
+def metrics(stack, *names):
+    """The values of the intake's metrics at one moment. An admin port that doesn't answer is no 0, as it is to stack.metric: this asks until it does."""
+    def ask():
+        status, text = stack.admin("producer", "/metrics")
+        return text if status == 200 else None
+    values = dict(line.rsplit(" ", 1) for line in wait_until(ask, 60, "the intake's metrics").splitlines() if line and line[0] != "#")
+    return [int(float(values.get(name, 0))) for name in names]
+
+
+def wait_idle(stack, *others):
+    """Until no record is on its way to the log, and these gauges are 0."""
+    names = ("paybuf_intake_in_flight_records", *others)
+    wait_until(lambda: not any(metrics(stack, *names)), 60, f"nothing is left of {', '.join(names)}")
+
+
 @contextmanager
 def intake(stack, **settings):
     """The ledger with an intake of these [producer] settings, which ends well when it is stopped."""
-    stack.start("producer", **{f"PAYBUF_PRODUCER_{name.upper()}": str(value) for name, value in settings.items()})
+    stack.start("producer", **PATIENT, **{f"PAYBUF_PRODUCER_{name.upper()}": str(value) for name, value in settings.items()})
     try:
         yield stack
     finally:
@@ -85,4 +116,4 @@ def intake(stack, **settings):
 def run_producer(stack, *arguments):
     """The program with these arguments and nothing of the stack's settings."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PAYBUF_")}
-    return subprocess.run([stack.binary("paybuf-producer"), *arguments], env=environment, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    return subprocess.run([stack.binary("paybuf-producer"), *arguments], env=environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)

@@ -66,8 +66,9 @@ class KafkaProxy:
         """Given to the broker; its answer never reaches the client, and neither does anything after it on that connection."""
         return self.add(Rule("swallow", 0, client, times, when))
 
-    def hold(self, client="", times=1):
-        """Kept back until release(), and with it all that follows on the same connection."""
+    def hold(self, client="", times=1_000_000):
+        """Kept back until released.set(), and with it all that follows on the same connection; a client that gives up and comes again
+        on another connection is held there, too."""
         return self.add(Rule("hold", 0, client, times))
 
     def delay(self, late_s, client="", times=1, when=None):
@@ -81,6 +82,10 @@ class KafkaProxy:
 
     def close(self):
         """Ends every connection; nothing held back reaches the broker any more."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)        # else the accept() that waits would take one more
+        except OSError:
+            pass                                            # closed before
         self.listener.close()
         with self.lock:
             sockets, self.sockets = self.sockets, []

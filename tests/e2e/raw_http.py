@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 class Connection:
     """One TCP connection to the intake; bytes out, parsed answers in."""
 
-    def __init__(self, url, timeout_s=15, source="", receive_buffer=None):
+    def __init__(self, url, timeout_s=40, source="", receive_buffer=None):
         """source: the address to come from. receive_buffer: small, so that the server can't send far ahead."""
         parts = urlsplit(url)
         self.host = parts.netloc
@@ -38,7 +38,7 @@ class Connection:
         return bool(piece)
 
     def answer(self):
-        """(status, headers with small names, body), or None when the server closed without a (further) answer."""
+        """(status, headers with small names, body), or None when the server closed without a (further) answer; ConnectionError within one."""
         while b"\r\n\r\n" not in self.buffer:
             try:
                 if not self.fill():
@@ -51,7 +51,10 @@ class Connection:
         for line in lines[1:]:
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
-        body = self.chunks() if headers.get("transfer-encoding") == "chunked" else self.take(int(headers.get("content-length", 0)))
+        length = int(headers.get("content-length", 0))
+        body = self.chunks() if headers.get("transfer-encoding") == "chunked" else self.take(length)
+        if len(body) < length:
+            raise ConnectionError(f"the server closed within an answer: {len(body)} of {length} bytes")
         return int(lines[0].split(" ")[1]), headers, body
 
     def take(self, length):
@@ -73,10 +76,11 @@ class Connection:
                 return body
             body += piece
 
-    def is_closed(self):
-        """The server has closed it: an end of file or a reset comes, and no byte before."""
+    def is_closed(self, timeout_s=15):
+        """The server closes it, and not because a body or a next request doesn't come (20 s, 60 s): an end of file or a reset, and no byte before."""
         if self.buffer:
             return False
+        self.socket.settimeout(timeout_s)
         try:
             return not self.fill()
         except ConnectionError:

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from stack import wait_until
@@ -35,11 +34,12 @@ def take_backup(servers):
     data = data_directory(servers)
     backup = data.with_name("backup")
     shutil.rmtree(backup, ignore_errors=True)
+    loaded = servers.sql("SELECT pg_conf_load_time()")
     (data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n")     # until the next start
     os.kill(servers.pid("postgres"), signal.SIGHUP)
+    wait_until(lambda: servers.sql("SELECT pg_conf_load_time()") != loaded, 60, "PostgreSQL read its settings again")      # as a new session has them
     port = servers.env["PAYBUF_DATABASE_URL"].rsplit(":", 1)[1].split("/")[0]
     program = f"/usr/lib/postgresql/{(data / 'PG_VERSION').read_text().strip()}/bin/pg_basebackup"
-    time.sleep(0.2)                     # for the SIGHUP
     done = subprocess.run([*as_owner_of(data), program, "-h", "127.0.0.1", "-p", port, "-U", "postgres", "-D", str(backup), "-c", "fast", "--no-sync", "-X", "stream"],
                           cwd="/", capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -73,12 +73,12 @@ def look(ledger):
     return {row["partition"]: row for row in json.loads(ledger.cli("recover", "-o", "json", ok=(0, 4)).stdout)}
 
 
-def lane_halted(ledger, partition, reason, timeout_s=40):
+def lane_halted(ledger, partition, reason, timeout_s=90):
     wait_until(lambda: ledger.lanes()[partition]["halted_reason"], timeout_s, f"partition {partition} halted")
     assert ledger.lanes()[partition]["halted_reason"] == reason
 
 
-def goes_on(ledger, partition, timeout_s=30):
+def goes_on(ledger, partition, timeout_s=90):
     """Until everything of the lane is settled and answered."""
     def at_rest():
         lane = ledger.lanes()[partition]

@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from intake_calls import metrics
 from stack import Stack, wait_until
 
 ACCOUNTS = [f"soak-{i}" for i in range(50)]
@@ -196,9 +197,24 @@ class Soak:
         self.accepted.write(json.dumps({"order_id": order_id, "attempt": 1, "position": position}) + "\n")
 
     def sample(self):
-        """Memory in bytes, descriptors and threads of the intake now."""
-        threads = len(os.listdir(f"/proc/{self.stack.pid('producer')}/task"))
-        return (self.stack.metric("producer", "process_resident_memory_bytes"), self.stack.metric("producer", "process_open_fds"), threads)
+        """Memory in bytes, descriptors and threads of the intake now; of its own connections to the servers it has a few more or less."""
+        process = Path(f"/proc/{self.stack.pid('producer')}")
+        memory = int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return memory, len(os.listdir(process / "fd")) - self.to_servers(process), len(os.listdir(process / "task"))
+
+    def to_servers(self, process):
+        """Its connections to Kafka and PostgreSQL."""
+        ports = {int(self.stack.bootstrap().rsplit(":", 1)[1]), int(self.stack.env["PAYBUF_DATABASE_URL"].split("@")[1].split("/")[0].split(":")[1])}
+        lines = [line.split() for name in ("tcp", "tcp6") for line in (process / "net" / name).read_text().splitlines()[1:]]
+        inodes = {line[9] for line in lines if int(line[2].rsplit(":", 1)[1], 16) in ports}
+        return sum(self.link(fd).removeprefix("socket:[").rstrip("]") in inodes for fd in (process / "fd").iterdir())
+
+    @staticmethod
+    def link(descriptor):
+        try:
+            return os.readlink(descriptor)
+        except FileNotFoundError:
+            return ""                       # closed since
 
     async def one_after_the_other(self, number, until):
         numbers = random.Random(f"{self.seed}/{number}")
@@ -225,7 +241,7 @@ class Soak:
     def growth(self):
         """What grew from the second tenth of the time (the first one warms up) to the last, as sentences."""
         tenth = max(len(self.samples) // 10, 1)
-        early, late = self.samples[tenth:2 * tenth], self.samples[-tenth:]
+        early, late = self.samples[tenth:2 * tenth] or self.samples[:1], self.samples[-tenth:]
         (memory, descriptors, threads), (memory_late, descriptors_late, threads_late) = (
             [statistics.median(column) for column in zip(*part)] for part in (early, late))
         self.memory_mib = memory / 2**20, memory_late / 2**20
@@ -236,13 +252,13 @@ class Soak:
 
     def leftovers(self, descriptors):
         def quiet():
-            return not any(self.stack.metric("producer", gauge) for gauge in GAUGES)
+            return not any(metrics(self.stack, *GAUGES))
         try:
             wait_until(quiet, SETTLES_WITHIN_S, "no gauge above 0")
         except AssertionError:
-            yield from (f"{gauge} is {value}" for gauge in GAUGES if (value := self.stack.metric("producer", gauge)))
+            yield from (f"{gauge} is {value}" for gauge in GAUGES if (value := metrics(self.stack, gauge)[0]))
         now = self.sample()[1]
-        if now > descriptors + 4:           # a connection to a broker more or less
+        if now > descriptors + 4:           # a connection that it is just making
             yield f"descriptors: {descriptors} before, {now} after"
 
     def proof(self):

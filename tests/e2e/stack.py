@@ -67,7 +67,7 @@ class Stack:
 
     # --- servers ---
 
-    def dev(self, *arguments, check=True, timeout_s=120, **environment):
+    def dev(self, *arguments, check=True, timeout_s=300, **environment):
         done = subprocess.run([str(ROOT / "dev"), *arguments], env={**self.environment, **environment}, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s)
         if check and done.returncode != 0:
@@ -78,7 +78,7 @@ class Stack:
         """Kafka and PostgreSQL, nothing of ours. ./dev would pick ports that another test was given and doesn't listen on yet."""
         if not (self.run_dir / "ports").exists():
             self.environment.update({f"PAYBUF_PORT_{name}": str(free_port()) for name in DEV_PORTS})
-        self.dev("up", "--servers", timeout_s=300)
+        self.dev("up", "--servers", timeout_s=420)
         self.read_env()
 
     def up(self, workers=("worker-1",), producer=True):
@@ -157,7 +157,7 @@ class Stack:
 
     def admin(self, name, path):
         """GET on a program's admin port: (status, text); a status of 0 when nobody answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port(name), timeout=3)
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port(name), timeout=10)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -175,14 +175,14 @@ class Stack:
                 return int(float(line.split()[-1]))
         return 0
 
-    def wait_ready(self, name="worker-1", timeout_s=60):
+    def wait_ready(self, name="worker-1", timeout_s=120):
         def ready():
             child = self.children.get(name)
             assert child is None or child.poll() is None, f"{name} ended with {child.returncode}:\n{self.log(name)[-3000:]}"
             return self.admin(name, "/readyz")[0] == 200
         wait_until(ready, timeout_s, f"{name} ready")
 
-    def wait_claimed(self, workers=("worker-1",), timeout_s=60):
+    def wait_claimed(self, workers=("worker-1",), timeout_s=120):
         """Until these workers have all partitions open between them."""
         wait_until(lambda: sum(self.metric(w, "paybuf_lane_open", partition=p) for w in workers for p in range(self.partitions)) == self.partitions,
                    timeout_s, f"all lanes claimed by {', '.join(workers)}")
@@ -191,11 +191,11 @@ class Stack:
         """SIGKILL. expel: also from the group, which else waits 10 s for a sign of life (only where no other worker lives)."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGKILL)
-        self.wait_gone(name, pid, 10)
+        self.wait_gone(name, pid, 30)
         if expel:
             self.expel_members()
 
-    def stop(self, name="worker-1", timeout_s=30):
+    def stop(self, name="worker-1", timeout_s=60):
         """SIGTERM, and waits for the end; answers the exit status where the worker was started by start()."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGTERM)
@@ -216,10 +216,17 @@ class Stack:
                 child.wait(10)
 
     def expel_members(self):
-        """Ends the membership of all of the group's members, who must be dead."""
-        for group in self.admin_client().list_groups(self.group, timeout=20):
-            for member in group.members:
-                kafka_wire.leave_group(self.bootstrap(), self.group, member.id)
+        """Ends the membership of all of the group's members, who must be dead (or frozen). Until none is left: what one of them said last
+        may reach the coordinator after our first look, and one that loads its groups or moves knows nobody."""
+        def nobody_left():
+            try:
+                members = [member for group in self.admin_client().list_groups(self.group, timeout=20) for member in group.members]
+                for member in members:
+                    kafka_wire.leave_group(self.bootstrap(), self.group, member.id)
+            except (KafkaException, OSError):
+                return False
+            return not members
+        wait_until(nobody_left, 60, f"nobody is in the group {self.group}")
 
     def pid(self, name):
         return int((self.run_dir / f"{name}.pid").read_text().split()[0])
@@ -228,7 +235,14 @@ class Stack:
         os.kill(self.pid(name), number)
 
     def freeze(self, name):
+        """SIGSTOP, and waits until all its threads stand: the one that takes the signal stops the others, once it gets the processor."""
+        def stands():
+            try:
+                return all("\nState:\tT" in status.read_text() for status in Path(f"/proc/{self.pid(name)}/task").glob("*/status"))
+            except OSError:
+                return False                # a thread that just ended
         self.signal(name, signal.SIGSTOP)
+        wait_until(stands, 60, f"{name} frozen")
 
     def thaw(self, name):
         self.signal(name, signal.SIGCONT)
@@ -247,7 +261,7 @@ class Stack:
 
     def connect(self):
         """A session of the test's own."""
-        return psycopg2.connect(self.env["PAYBUF_DATABASE_URL"], connect_timeout=5)
+        return psycopg2.connect(self.env["PAYBUF_DATABASE_URL"], connect_timeout=30)
 
     def sql(self, statement, *arguments):
         database = self.connect()
@@ -293,7 +307,7 @@ class Stack:
                 except BufferError:
                     producer.poll(0.1)
             producer.poll(0)
-        assert producer.flush(60) == 0, "Kafka didn't take the requests within 60 s"
+        assert producer.flush(120) == 0, "Kafka didn't take the requests within 120 s"
         assert len(stored) == len(requests)
         return stored
 
@@ -316,7 +330,7 @@ class Stack:
 
     # --- HTTP ---
 
-    def post(self, body, path="/v1/payments", method="POST", headers=None, timeout_s=15):
+    def post(self, body, path="/v1/payments", method="POST", headers=None, timeout_s=30):
         """(status, document, headers); a status of 0 when the connection broke."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self.env["PAYBUF_HTTP_URL"] + path, data=data, method=method,
@@ -366,7 +380,7 @@ class Stack:
         names = ["partition", "next_offset", "replied_offset", "reply_position", "anchor_offset", "owner_epoch", "halted_reason"]
         return {row[0]: dict(zip(names, row)) for row in self.sql(f"SELECT {', '.join(names)} FROM paybuf.processed_offset ORDER BY partition")}
 
-    def wait_at_rest(self, timeout_s=120):
+    def wait_at_rest(self, timeout_s=240):
         """Until every request is settled and its reply acknowledged: P at the end of each log, nothing unanswered below it."""
         def at_rest():
             try:
@@ -410,13 +424,14 @@ class Stack:
         admin = self.admin_client()
         for future in admin.delete_topics([name], operation_timeout=20).values():
             future.result(30)
-        wait_until(lambda: name not in admin.list_topics(timeout=10).topics, 30, f"{name} deleted")
+        wait_until(lambda: name not in admin.list_topics(timeout=20).topics, 60, f"{name} deleted")
 
     def replace_topic(self, name):
         """The same topic again, empty, with the settings that `paybuf init` gives it."""
         self.delete_topic(name)
         # The broker may still clear the old one away.
-        wait_until(lambda: self.cli("init", "--partitions", str(self.partitions), check=False).returncode == 0, 30, f"{name} made again")
+        wait_until(lambda: self.cli("init", "--partitions", str(self.partitions), check=False).returncode == 0, 60, f"{name} made again")
+        self.shared_producer = self.shared_consumer = None      # they may have seen that it was gone, and remember it
 
     def delete_records(self, topic, partition, before):
         kafka_wire.delete_records(self.bootstrap(), topic, partition, before)

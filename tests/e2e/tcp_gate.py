@@ -23,7 +23,11 @@ class TcpGate:
             # Before connecting: a small window, and small segments, as the loopback's 64 KB ones make the server's own buffer 2.5 MB.
             server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
-            server.connect(self.server)
+            try:
+                server.connect(self.server)
+            except OSError:
+                client.close()
+                continue
             self.sockets += [client, server]
             threading.Thread(target=self.pump, args=(client, server, False), daemon=True).start()
             threading.Thread(target=self.pump, args=(server, client, True), daemon=True).start()
@@ -47,6 +51,7 @@ class TcpGate:
 
     def close(self):
         self.open.set()
+        self.listener.shutdown(socket.SHUT_RDWR)        # else the accept() that waits would take one more
         self.listener.close()
         for end in self.sockets:
             end.close()

@@ -39,7 +39,11 @@ def test_a_worker_killed_once_at_any_kind_of_port_call_loses_and_doubles_nothing
 def test_a_worker_killed_again_while_it_repairs_the_first_death_loses_and_doubles_nothing(campaign):
     done = run(campaign, PAIRS)
     # Whether a reply had left librdkafka's queue decides what is left to read or to look up: not every second life comes by its point.
-    assert sum(entry["died"] == [True, True] for entry in done) > len(PAIRS) / 2
+    # A claim, a settle and a reply are in each, though, and what was settled and not answered is looked up.
+    always = {pair for pair in PAIRS if pair[1].split(":")[0] in ("lane.claim", "settle.write", "reply.publish")
+              or pair[1].startswith("answers.look_up") and not pair[0].startswith("letter.publish")}
+    missed = [entry["case"] for entry in done if entry["died"] != [True, True] and entry["case"] in always]
+    assert missed == [], "it never came by its point"
 
 
 def test_a_release_build_has_no_crash_points(tmp_path):

@@ -17,7 +17,7 @@ def with_letters(ledger):
                (b"fixed-2", json.dumps({**GOOD, "order_id": "fixed-2"}).encode(), [("tenant", b"no tenant!")])]
     ledger.letters_at = [ledger.append([letter])[0] for letter in letters]
     ledger.append([GOOD | {"order_id": "good"}])
-    ledger.wait_at_rest(60)
+    ledger.wait_at_rest()
     return ledger
 
 
@@ -81,14 +81,14 @@ def test_corrected_bytes_are_sent_once_and_linked_on_both_sides(ledger, tmp_path
     generation, partition, offset = map(int, done["redriven_to"].split("-"))
     sent, = [m for m in ledger.read(ledger.requests)[partition] if m.offset() == offset]
     assert dict(sent.headers())["redriven-from"] == at(ledger, 0).encode() and sent.key() == b"fixed-1" and json.loads(sent.value()) == GOOD
-    answer = wait_until(lambda: ledger.answers().get((partition, offset)), 20, "the redriven request is answered")
+    answer = wait_until(lambda: ledger.answers().get((partition, offset)), 60, "the redriven request is answered")
     assert (answer["outcome"], answer["position"]) == ("paid", done["redriven_to"])
     assert counts(ledger)["malformed_json"] == (1, 1, 0)
     again = ledger.cli("dlq", "redrive", at(ledger, 0), "--value", str(value), "--yes", ok=(1,))
     assert "redriven already" in again.stderr
     markers = [m for messages in ledger.read(ledger.letters).values() for m in messages if "marker" in dict(m.headers())]
     assert [(dict(m.headers())["of"].decode(), dict(m.headers())["redriven-to"].decode()) for m in markers] == [(at(ledger, 0), done["redriven_to"])]
-    ledger.wait_at_rest(20)
+    ledger.wait_at_rest()
     ledger.check()
 
 
@@ -97,7 +97,7 @@ def test_a_wrong_tenant_is_replaced_by_name(ledger):
     assert "--tenant" in refused.stderr
     done = json.loads(ledger.cli("dlq", "redrive", at(ledger, 3), "--tenant", "default", "--yes", "-o", "json").stdout)
     assert (done["order_id"], done["tenant"]) == ("fixed-2", "default")
-    ledger.wait_at_rest(20)
+    ledger.wait_at_rest()
     assert ledger.sql("SELECT outcome FROM paybuf.payment WHERE order_id = 'fixed-2'") == [("paid",)]
     ledger.check()
 
@@ -122,7 +122,7 @@ def lost_tenants(ledger, count):
 
 def test_many_are_counted_first_and_then_sent_and_linked_like_one(ledger):
     places = lost_tenants(ledger, 20)
-    ledger.wait_at_rest(60)
+    ledger.wait_at_rest()
     refused = ledger.cli("dlq", "redrive", "--reason", "bad_tenant", "-o", "json", ok=(2,))
     assert json.loads(refused.stdout)["reasons"] == [{"reason": "bad_tenant", "picked": 21, "fit": 0, "sent": 0, "refused_again": 21}]
     assert "--tenant" in refused.stderr
@@ -133,7 +133,7 @@ def test_many_are_counted_first_and_then_sent_and_linked_like_one(ledger):
     links = {letter["position"]: letter["redriven_to"] for letter in done["letters"]}
     assert links.keys() == {f"1-{p}-{o}" for p, o in places} | {at(ledger, 3)}
     assert markers(ledger) == links and redriven(ledger) == {to: letter for letter, to in links.items()}
-    ledger.wait_at_rest(20)
+    ledger.wait_at_rest()
     assert ledger.sql("SELECT count(*) FROM paybuf.payment WHERE outcome = 'paid' AND order_id LIKE 'many-%%'") == [(20,)]
     again = json.loads(ledger.cli("dlq", "redrive", "--reason", "bad_tenant", "--tenant", "default", "--yes", "-o", "json").stdout)
     assert again == {"letters": [], "reasons": []}, "what was redriven is passed over"
@@ -144,7 +144,7 @@ def test_many_are_counted_first_and_then_sent_and_linked_like_one(ledger):
 
 def test_some_that_stay_open_are_told_and_the_others_go(ledger):
     lost_tenants(ledger, 3)
-    ledger.wait_at_rest(60)
+    ledger.wait_at_rest()
     done = ledger.cli("dlq", "redrive", "--since", "2020-01-01T00:00:00Z", "--tenant", "default", "--yes", "-o", "json", ok=(4,))
     assert {row["reason"]: (row["sent"], row["refused_again"]) for row in json.loads(done.stdout)["reasons"]} == {
         "malformed_json": (0, 2), "bad_field": (0, 1), "bad_tenant": (4, 0)}
@@ -161,7 +161,7 @@ def test_corrected_lines_of_an_export_are_sent(ledger):
     file.write_text(corrected * 2)          # a line that comes twice is sent once
     done = json.loads(ledger.cli("dlq", "redrive", "--corrected", str(file), "--yes", "-o", "json", ok=(4,)).stdout)
     assert [(letter["position"], letter["order_id"]) for letter in done["letters"]] == [(at(ledger, 0), "fixed-1")]
-    ledger.wait_at_rest(20)
+    ledger.wait_at_rest()
     assert ledger.sql("SELECT outcome FROM paybuf.payment WHERE order_id = 'fixed-1'") == [("paid",)]
     ledger.check()
 
@@ -179,18 +179,18 @@ def test_letters_are_chosen_by_position_and_time(untouched):
 
 def test_a_run_that_is_killed_goes_on_with_the_same_command(ledger):
     places = lost_tenants(ledger, 60)
-    ledger.wait_at_rest(60)
+    ledger.wait_at_rest()
     command = ["dlq", "redrive", "--reason", "bad_tenant", "--tenant", "default", "--yes"]
     environment = {**ledger.environment, **ledger.env, "PAYBUF_CONFIG": str(ledger.run_dir / "paybuf.conf")}
-    process = subprocess.Popen([ledger.binary("paybuf"), *command, "--rate", "20"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: len(markers(ledger)) >= 5, 20, "some are sent")
+    process = subprocess.Popen([ledger.binary("paybuf"), *command, "--rate", "4"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(markers(ledger)) >= 5, 60, "some are sent")
     process.kill()
     process.wait()
     before = len(markers(ledger))
     assert before < 61, "it was too fast to be killed in the middle"
     ledger.cli(*command)
     assert len(markers(ledger)) == 61 and 61 <= len(redriven(ledger)) <= 62, "at most the one under way is sent twice"
-    ledger.wait_at_rest(20)
+    ledger.wait_at_rest()
     assert ledger.sql("SELECT count(*) FROM paybuf.payment WHERE outcome = 'paid' AND order_id LIKE 'many-%%'") == [(len(places),)]
     ledger.check()
 

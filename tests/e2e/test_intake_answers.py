@@ -7,20 +7,21 @@ import urllib.request
 import pytest
 
 from conftest import own_stack
-from intake_calls import order, problem, record_at, run_producer
+from intake_calls import PATIENT, order, problem, record_at, run_producer
 from raw_http import Connection, message
 
 
 @pytest.fixture(scope="module")
 def intake(request):
     with own_stack(request, "intake-answers", partitions=12) as stack:
+        stack.environment.update(PATIENT)
         stack.up(workers=())
         yield stack
 
 
 def get(url, method="GET"):
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -193,7 +194,7 @@ def test_a_chunked_body_is_counted_while_it_streams(connection):
 
 
 def test_an_endless_chunked_body_is_cut_off(intake):
-    with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=10) as connection:
+    with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=15) as connection:         # less than a body may take: 20 s
         connection.send(message(connection.host, ["Content-Type: application/json", "Transfer-Encoding: chunked"]))
         with pytest.raises(ConnectionError):
             for _ in range(100_000):

@@ -6,14 +6,14 @@ import socket
 
 import pytest
 
-from intake_calls import order, problem
+from intake_calls import PATIENT, order, problem
 from raw_http import Connection, message
 
 
 @pytest.fixture(scope="module")
 def intake(servers):
     stack = servers.new_ledger("intake_hostile", workers=())
-    stack.start("producer")
+    stack.start("producer", **PATIENT)
     yield stack
 
 
@@ -42,9 +42,9 @@ def library_is_strict(intake):
 
 
 def assert_refused(intake, data, statuses=(400,), ours=True):
-    """One answer, or none where the library gives up by itself (ours=False), and the end."""
+    """One answer, or none where the library gives up by itself (ours=False), and the end: before it would be the end of the wait for a body, 20 s."""
     ours = ours and not intake.library_is_strict
-    with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=5) as connection:
+    with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=15) as connection:
         try:
             send(connection, data(connection.host) if callable(data) else data)
             answer = connection.answer()
@@ -58,7 +58,7 @@ def assert_refused(intake, data, statuses=(400,), ours=True):
 
 def assert_served(intake, data, status=202):
     """Answered so, and what comes behind is served."""
-    with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=10) as connection:
+    with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
         send(connection, data(connection.host) if callable(data) else data)
         answer = connection.answer()
         if answer is not None and answer[0] == 100:
@@ -235,14 +235,14 @@ def test_another_expectation_is_refused(intake, case):
 
 @cases(["Connection: close"], ["Connection: CLOSE"], ["Connection: foo, close"], ["Connection: keep-alive", "Connection: close"])
 def test_after_close_nothing_is_read(intake, case):
-    with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=5) as connection:
+    with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
         send(connection, message(connection.host, [TYPE, LENGTH, *case], BODY))
         assert connection.answer()[0] == 202 and connection.answer() is None
 
 
 @cases([LENGTH], [LENGTH, "Expect: 100-continue"])
 def test_http_1_0_is_served_once(intake, case):
-    with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=5) as connection:
+    with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
         send(connection, message(None, [TYPE, *case], BODY, LINE.replace("1.1", "1.0"), host_line=False))
         assert connection.answer()[0] == 202 and connection.answer() is None
 
@@ -281,9 +281,10 @@ def test_garbage_neither_crashes_nor_stalls_it(intake, case):
 
 def test_garbage_behind_a_good_message_is_no_part_of_it(intake):
     for garbage in (b"garbage\r\n\r\n", b"\x00\x00\r\n\r\n", b"POST /v1/payments HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n"):
-        with Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=0.7) as connection:
+        with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
             connection.send(message(connection.host, [TYPE, LENGTH], BODY) + garbage)
             assert connection.answer()[0] == 202
+            connection.socket.settimeout(0.7)
             try:
                 answer = connection.answer()
                 assert answer is None or answer[0] == 400 and connection.answer() is None

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from intake_calls import order, record_at, run_producer
+from intake_calls import PATIENT, order, record_at, run_producer
 from raw_http import Connection, message
 from stack import wait_until
 
@@ -26,7 +26,7 @@ class Running:
 
     def __init__(self, stack, **settings):
         self.stack = stack
-        stack.start("producer", **settings)
+        stack.start("producer", **PATIENT, **settings)
 
     def __enter__(self):
         return self.stack
@@ -42,7 +42,7 @@ def bearer(key):
 def hang_up_and_wait(stack, words):
     before = stack.log("producer").count(words)
     stack.signal("producer", signal.SIGHUP)
-    wait_until(lambda: stack.log("producer").count(words) > before, 10, words)
+    wait_until(lambda: stack.log("producer").count(words) > before, 60, words)
 
 
 def tenant_at(stack, position):
@@ -100,17 +100,18 @@ def test_sighup_reads_the_keys_again_and_a_mistake_changes_nothing(intake, tmp_p
 
 def test_a_quota_is_429_with_its_headers_and_fills_again(intake, tmp_path):
     keys = tmp_path / "keys"
-    keys.write_text(key_line("slow", "acme", "pay", "k-slow", "rate=2 burst=5") + key_line("fast", "acme", "pay", "k-fast"))
+    keys.write_text(key_line("slow", "acme", "pay", "k-slow", "rate=1 burst=5") + key_line("fast", "acme", "pay", "k-fast"))
     with Running(intake, PAYBUF_PRODUCER_API_KEYS=str(keys)):
-        answers = [intake.post(order(f"quota-{i}"), headers=bearer("k-slow")) for i in range(9)]
-        assert [status for status, _, _ in answers][:5] == [202] * 5
-        refused = [(document, headers) for status, document, headers in answers if status == 429]
-        assert 3 <= len(refused) <= 4
-        document, headers = refused[0]
+        began, statuses = time.monotonic(), []
+        while 429 not in statuses and len(statuses) < 200:      # on a busy machine it fills while we ask
+            status, document, headers = intake.post(order(f"quota-{len(statuses)}"), headers=bearer("k-slow"))
+            statuses.append(status)
+        assert statuses == [202] * (len(statuses) - 1) + [429]
+        assert 5 <= statuses.count(202) <= 5 + (time.monotonic() - began)
         assert document["code"] == "quota_exceeded" and document["retryable"] is True
         assert int(headers["retry-after"]) >= 1 and headers["ratelimit-limit"] == "5" and headers["ratelimit-remaining"] == "0"
         assert intake.post(order("quota-fast"), headers=bearer("k-fast"))[0] == 202
-        time.sleep(1.1)
+        time.sleep(int(headers["retry-after"]) + 0.1)
         assert intake.post(order("quota-again"), headers=bearer("k-slow"))[0] == 202
 
 
@@ -161,7 +162,6 @@ def test_one_address_cant_take_all_connections(intake):
     url = intake.env["PAYBUF_HTTP_URL"]
     with Running(intake, PAYBUF_PRODUCER_CONNECTIONS_PER_ADDRESS_MAX="5"):
         crowd = [Connection(url, source="127.0.0.2") for _ in range(9)]
-        time.sleep(0.5)
         served = 0
         for connection in crowd:
             try:
@@ -180,4 +180,4 @@ def test_one_address_cant_take_all_connections(intake):
                     return again.post(order("crowd-3")) is not None
             except ConnectionError:
                 return False
-        wait_until(is_served, 10, "there is room again")
+        wait_until(is_served, 60, "there is room again")

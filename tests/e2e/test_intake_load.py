@@ -12,26 +12,36 @@ import pytest
 
 from raw_http import Connection
 from conftest import own_stack
+from intake_calls import PATIENT, open_log
 from stack import REQUESTS, wait_until
 
 
 @pytest.fixture(scope="module")
 def intake(request):
     with own_stack(request, "intake-load", partitions=12) as stack:
+        stack.environment.update(PATIENT, PAYBUF_PRODUCER_DRAIN_MS="25000")
         stack.up(workers=())
         yield stack
 
 
-def storm(stack, *arguments, timeout_s=120):
+def storm(stack, *arguments):
     """Starts paybuf-storm, the closed-loop client; its JSON comes from `result`."""
     return subprocess.Popen([stack.binary("paybuf-storm"), "--plain", "--quiet", "--url", stack.env["PAYBUF_HTTP_URL"], *map(str, arguments)],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
 
 
-def result(process, timeout_s=120):
+def result(process, timeout_s=240, interrupted=False):
+    """interrupted: it goes on until here."""
+    if interrupted:
+        process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=timeout_s)
-    assert process.returncode == 0, (process.returncode, out[-1000:], errors[-1000:])
+    assert process.returncode == (130 if interrupted else 0), (process.returncode, out[-1000:], errors[-1000:])
     return json.loads(out)
+
+
+def promised(path):
+    """How many 202s were written down so far."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def accepted_in(path):
@@ -47,14 +57,10 @@ def accepted_in(path):
 def log_by_position(stack):
     """{(partition, offset): (order_id, attempt)}, read with a consumer of its own."""
     from confluent_kafka import TopicPartition
-    consumer = stack.consumer()
-    found, left = {}, {}
-    for partition in range(stack.partitions):
-        low, high = consumer.get_watermark_offsets(TopicPartition(REQUESTS, partition), timeout=20)
-        if high > low:
-            left[partition] = high
+    consumer, bounds = open_log(stack, REQUESTS)
+    found, left = {}, {partition: high for partition, (low, high) in bounds.items() if high > low}
     consumer.assign([TopicPartition(REQUESTS, p, 0) for p in left])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while left and time.monotonic() < deadline:
         for record in consumer.consume(10_000, timeout=1):
             assert record.error() is None, record.error()
@@ -97,10 +103,10 @@ def test_closed_loop_clients_are_all_served_without_a_stall(intake, connections)
     """libmicrohttpd 0.9.75 stalls at k x 128 ready connections when it waits by itself; driven from our loop it may not."""
     accepted = intake.run_dir / f"accepted-{connections}.ndjson"
     began = time.monotonic()
-    answer = result(storm(intake, "--connections", connections, "--count", 20_000, "--seed", connections, "--accepted", accepted), timeout_s=60)
+    answer = result(storm(intake, "--connections", connections, "--count", 20_000, "--seed", connections, "--accepted", accepted))
     took_s = time.monotonic() - began
     assert answer["accepted"] == 20_000, answer
-    assert took_s < 40, f"{took_s:.1f} s for 20,000 payments: {answer}"
+    assert took_s < 100, f"stalled? {took_s:.1f} s for 20,000 payments: {answer}"
     assert_every_202_is_in_the_log(intake, accepted, 20_000)
 
 
@@ -129,39 +135,36 @@ def test_thousands_of_connections_that_come_and_go_leave_nothing_behind(intake):
             connection.send((head + body)[:len(head) + (len(body) if i % 3 else i % 80)])      # a third hangs up in the middle of a body
         for connection in crowd:
             connection.close()                                                                # ... and the rest before its answer
-    wait_until(lambda: descriptors() <= before + 5, 20, "all connections closed")
+    wait_until(lambda: descriptors() <= before + 5, 60, "all connections closed")
     with Connection(intake.env["PAYBUF_HTTP_URL"]) as connection:
         assert connection.post({"order_id": "churn-end", "account_id": "a", "amount_minor": 1, "currency": "EUR"})[0] == 202
 
 
 def test_sigterm_answers_everything_under_way_and_exits_0(intake):
     accepted = intake.run_dir / "accepted-term.ndjson"
-    running = storm(intake, "--connections", 128, "--count", 0, "--seconds", 8, "--seed", 1001, "--accepted", accepted)
-    time.sleep(3)
-    began = time.monotonic()
+    running = storm(intake, "--connections", 128, "--count", 0, "--seconds", 600, "--seed", 1001, "--accepted", accepted)
+    wait_until(lambda: promised(accepted) > 1000, 60, "under way")
     intake.dev("stop", "producer")
-    took_s = time.monotonic() - began
     assert "every call was answered" in intake.log("producer")[-2000:]
-    assert took_s < 12
-    time.sleep(1)
+    before = promised(accepted)
     intake.dev("start", "producer")
-    result(running)
+    wait_until(lambda: promised(accepted) > before, 60, "under way again")
+    result(running, interrupted=True)
     assert_every_202_is_in_the_log(intake, accepted, 1000)
 
 
 def test_an_intake_killed_again_and_again_under_load_never_promised_what_isnt_stored(intake):
     accepted = intake.run_dir / "accepted-kill.ndjson"
-    running = storm(intake, "--connections", 128, "--count", 0, "--seconds", 18, "--seed", 1002, "--accepted", accepted, timeout_s=180)
+    running = storm(intake, "--connections", 128, "--count", 0, "--seconds", 600, "--seed", 1002, "--accepted", accepted)
     rng = random.Random(20261121)
-    end = time.monotonic() + 14
-    kills = 0
-    while time.monotonic() < end:
-        time.sleep(rng.uniform(0.2, 1.5))
+    for _ in range(7):
+        before = promised(accepted)
+        wait_until(lambda: promised(accepted) > before, 60, "under way")
+        time.sleep(rng.uniform(0.1, 1.4))
         intake.dev("kill", "producer")
-        kills += 1
         intake.dev("start", "producer")
-    result(running, 180)
-    assert kills >= 5
+    wait_until(lambda: promised(accepted) > 1000, 60, "a thousand promises")
+    result(running, interrupted=True)
     assert_every_202_is_in_the_log(intake, accepted, 1000)
 
 
@@ -170,7 +173,7 @@ def test_idle_and_slow_clients_dont_keep_others_out(intake):
     intake.dev("stop", "producer")
     intake.dev("start", "producer", PAYBUF_PRODUCER_CONNECTIONS_MAX="50")
     try:
-        crowd = [Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=30) for _ in range(60)]
+        crowd = [Connection(intake.env["PAYBUF_HTTP_URL"], timeout_s=90) for _ in range(60)]
         served = 0
         threads = []
 
@@ -187,7 +190,7 @@ def test_idle_and_slow_clients_dont_keep_others_out(intake):
             threads.append(threading.Thread(target=serve, args=(connection, i)))
             threads[-1].start()
         for thread in threads:
-            thread.join(40)
+            thread.join(100)
         assert served == 60
     finally:
         intake.dev("stop", "producer")

@@ -3,7 +3,6 @@
 Each order is sent exactly once and never again, so that the log shows what became of each call.
 """
 import json
-import os
 import signal
 import subprocess
 import threading
@@ -40,7 +39,7 @@ class Intake:
         with self.log_path.open("a") as log:
             self.process = subprocess.Popen([stack.binary("paybuf-producer"), "--config", str(stack.run_dir / "paybuf.conf")], env=environment, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
-        wait_until(lambda: self.get("/livez")[0] == 200, 10, "the intake listens")
+        wait_until(lambda: self.get("/livez")[0] == 200, 60, "the intake listens")
 
     def __enter__(self):
         return self
@@ -49,13 +48,13 @@ class Intake:
         code = self.process.poll()
         if code is None:
             self.process.send_signal(signal.SIGTERM)
-            code = self.process.wait(30)
+            code = self.process.wait(60)
         if kind is None:
             assert code == 0, f"the intake exited {code}"
 
     def get(self, path):
         try:
-            with urllib.request.urlopen(self.admin + path, timeout=5) as answer:
+            with urllib.request.urlopen(self.admin + path, timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -68,12 +67,23 @@ class Intake:
                 return float(line.split(" ")[1])
         raise AssertionError(f"no metric {name}")
 
-    def await_ready(self, timeout_s=30):
+    def await_ready(self, timeout_s=120):
         wait_until(lambda: self.get("/readyz")[0] == 200, timeout_s, "ready")
 
-    def post(self, order_id, timeout_s=15):
+    def post(self, order_id, timeout_s=40):
         with Connection(self.url, timeout_s) as connection:
             return judge(connection.post(order(order_id)))
+
+    def await_accepted(self, prefix):
+        """Until a payment is accepted: a broker that has just come may take its time for the first. {order_id: answer} of all that were tried."""
+        answers = {}
+
+        def is_accepted():
+            order_id = f"{prefix}-{len(answers)}"
+            answers[order_id] = self.post(order_id)
+            return answers[order_id][0] == 202
+        wait_until(is_accepted, 120, "202")
+        return answers
 
 
 def judge(answer):
@@ -96,7 +106,7 @@ class Clients:
 
     def __init__(self, intake, prefix, count=16):
         self.answers, self.times, self.stopping, self.lock = {}, [], False, threading.Lock()
-        self.threads = [threading.Thread(target=self.run, args=(intake, f"{prefix}-{i}")) for i in range(count)]
+        self.threads = [threading.Thread(target=self.run, args=(intake, f"{prefix}-{i}"), daemon=True) for i in range(count)]
         for thread in self.threads:
             thread.start()
 
@@ -120,30 +130,36 @@ class Clients:
                 self.answers[order_id] = answer
                 self.times.append((began, time.monotonic() - began, answer[0]))
 
+    def counts(self):
+        with self.lock:
+            return Counter(status for status, _ in self.answers.values())
+
+    def await_more(self, least, *statuses):
+        """Until so many more of each of these answers came."""
+        before = self.counts()
+        wait_until(lambda: all(self.counts()[status] >= before[status] + least for status in statuses), 120, f"{least} more of {statuses}")
+
     def stop(self):
         self.stopping = True
         for thread in self.threads:
-            thread.join(30)
+            thread.join(90)
             assert not thread.is_alive()
-        return Counter(status for status, _ in self.answers.values())
+        return self.counts()
 
 
 def test_it_starts_without_a_broker_says_so_and_recovers_without_a_restart(servers):
     servers.dev("stop", "kafka")
     try:
         with Intake(servers) as intake:
-            time.sleep(1)
             status, reason = intake.get("/readyz")
             assert status == 503 and "pay.requests" in reason
             began = time.monotonic()
             answers = {f"early-{i}": intake.post(f"early-{i}") for i in range(20)}
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 20       # at once: nobody waits for request_timeout_ms
             assert {a for a in answers.values()} == {(503, "not_accepted")}
             servers.dev("start", "kafka")
-            intake.await_ready(30)
-            answers["early-ok"] = intake.post("early-ok")
-            assert answers["early-ok"][0] == 202
-            assert_honest(servers, answers)
+            intake.await_ready()
+            assert_honest(servers, {**answers, **intake.await_accepted("early-ok")})
     finally:
         servers.dev("start", "kafka")
 
@@ -153,19 +169,18 @@ def test_a_broker_that_goes_away_and_comes_back(servers, how):
     with Intake(servers) as intake:
         intake.await_ready()
         clients = Clients(intake, f"away-{how}")
-        time.sleep(2)
+        clients.await_more(100, 202)
         servers.dev(how, "kafka")
         gone = time.monotonic()
         time.sleep(6)
+        clients.await_more(100, 503)
         assert intake.get("/readyz")[0] == 503
         back = time.monotonic()
         servers.dev("start", "kafka")
-        intake.await_ready(30)
-        wait_until(lambda: intake.post(f"away-{how}-again-{time.monotonic()}")[0] == 202, 20, "202 again")
-        time.sleep(2)
-        counts = clients.stop()
-        assert counts[202] > 100 and counts[503] > 100, counts
-        slow = [t for t in clients.times if t[1] > 3.8]
+        intake.await_ready()
+        clients.await_more(100, 202)
+        clients.stop()
+        slow = [t for t in clients.times if t[1] > 3 + 5]       # ... and what a busy machine adds
         assert not slow, f"answers must come within request_timeout_ms: {slow[:5]}"
         late = [t for t in clients.times if gone + 4.5 < t[0] < back and t[2] != 503]
         assert not late, f"after a while without acknowledgements everything is refused up front: {late[:5]}"
@@ -176,16 +191,21 @@ def test_a_frozen_broker_makes_504_then_503_and_late_acknowledgements_hurt_nobod
     with Intake(servers) as intake:
         intake.await_ready()
         clients = Clients(intake, "frozen")
-        time.sleep(1)
+        clients.await_more(50, 202)
         servers.freeze("kafka")
-        time.sleep(6)
-        servers.thaw("kafka")
-        intake.await_ready(30)
-        time.sleep(3)
-        counts = clients.stop()
-        assert counts[202] > 50 and counts[503] > 50 and 1 <= counts[504] <= 40, counts
-        assert intake.metric("paybuf_intake_late_acknowledgements_total") >= 1
-        assert intake.metric("paybuf_intake_in_flight_records") == 0
+        try:
+            before = clients.counts()
+            clients.await_more(1, 504)
+            clients.await_more(50, 503)
+            in_the_ice = clients.counts() - before
+        finally:
+            servers.thaw("kafka")
+        assert in_the_ice[504] <= 40, in_the_ice           # 16 clients, each but once
+        intake.await_ready()
+        clients.await_more(50, 202)
+        clients.stop()
+        wait_until(lambda: intake.metric("paybuf_intake_late_acknowledgements_total") >= 1, 60, "late acknowledgements")
+        wait_until(lambda: intake.metric("paybuf_intake_in_flight_records") == 0, 60, "nothing under way")
         assert_honest(servers, clients.answers)
 
 
@@ -193,45 +213,43 @@ def test_a_broker_frozen_for_longer_than_anybody_waits_gets_a_new_producer(serve
     with Intake(servers, PAYBUF_PRODUCER_REQUEST_TIMEOUT_MS="500", PAYBUF_PRODUCER_STALL_MS="200") as intake:
         intake.await_ready()
         clients = Clients(intake, "long")
-        time.sleep(1)
+        clients.await_more(50, 202)
+        replaced = intake.metric("paybuf_intake_producers_replaced_total")
         servers.freeze("kafka")
         try:
-            wait_until(lambda: intake.metric("paybuf_intake_producers_replaced_total") >= 1, 30, "the producer is replaced")
+            wait_until(lambda: intake.metric("paybuf_intake_producers_replaced_total") > replaced, 60, "the producer is replaced")
             assert intake.metric("paybuf_intake_in_flight_records") == 0
         finally:
             servers.thaw("kafka")
-        intake.await_ready(30)
-        wait_until(lambda: intake.post(f"long-again-{time.monotonic()}")[0] == 202, 20, "202 again")
+        intake.await_ready()
+        clients.await_more(1, 202)
         clients.stop()
         assert_honest(servers, clients.answers)
 
 
 def test_a_missing_topic_is_refused_up_front(servers):
     with Intake(servers, PAYBUF_REQUEST_TOPIC="pay.nothing") as intake:
-        time.sleep(1)
         status, reason = intake.get("/readyz")
         assert status == 503 and "pay.nothing" in reason
         assert intake.post("nothing-1") == (503, "not_accepted")
         admin = AdminClient({"bootstrap.servers": servers.env["PAYBUF_KAFKA_BOOTSTRAP"]})
-        admin.create_topics([NewTopic("pay.nothing", 1, 1)])["pay.nothing"].result(30)
-        intake.await_ready(20)
-        assert intake.post("nothing-2")[0] == 202
+        admin.create_topics([NewTopic("pay.nothing", 1, 1)])["pay.nothing"].result(60)
+        intake.await_ready()
+        intake.await_accepted("nothing-2")
 
 
 def test_a_full_budget_is_503_at_once(servers):
-    with Intake(servers, PAYBUF_PRODUCER_INFLIGHT_RECORDS_MAX="3", PAYBUF_PRODUCER_STALL_MS="3000") as intake:
+    with Intake(servers, PAYBUF_PRODUCER_INFLIGHT_RECORDS_MAX="3", PAYBUF_PRODUCER_STALL_MS="20000", PAYBUF_PRODUCER_REQUEST_TIMEOUT_MS="20000") as intake:
         intake.await_ready()
         servers.freeze("kafka")
         try:
             clients = Clients(intake, "budget", count=12)
-            time.sleep(1.5)
-            with clients.lock:
-                counts = Counter(status for status, _ in clients.answers.values())
-            assert counts[503] > 20 and counts[202] == 0, counts
+            clients.await_more(20, 503)
+            assert clients.counts().keys() == {503}
             assert intake.metric("paybuf_intake_in_flight_records") == 3
         finally:
             servers.thaw("kafka")
-        time.sleep(1)
+        clients.await_more(1, 202)
         clients.stop()
         assert_honest(servers, clients.answers)
 
@@ -242,9 +260,8 @@ def test_no_connection_carries_a_second_append_before_the_first_is_answered(serv
         with Intake(servers, PAYBUF_KAFKA_BOOTSTRAP=proxy.address, PAYBUF_PRODUCER_LINGER_MS="0") as intake:
             intake.await_ready()
             clients = Clients(intake, "one", count=32)
-            time.sleep(3)
-            counts = clients.stop()
-            assert counts[202] > 100, counts
+            clients.await_more(300, 202)
+            clients.stop()
             assert proxy.most_unanswered == 1
 
 
@@ -255,9 +272,9 @@ def test_a_first_request_that_is_refused_yields_no_202_for_what_isnt_stored(serv
         with Intake(servers, PAYBUF_KAFKA_BOOTSTRAP=proxy.address, PAYBUF_PRODUCER_LINGER_MS="0") as intake:
             intake.await_ready()
             clients = Clients(intake, "lie", count=32)
-            time.sleep(3)
+            wait_until(lambda: refused.used == 1, 60, "the first request refused")
+            clients.await_more(100, 202)
             counts = clients.stop()
-            assert refused.used == 1 and counts[202] > 100, counts
             print("answers", counts, "odd acknowledgements", intake.metric('paybuf_intake_unknown_total{reason="odd_acknowledgement"}'))
             assert_honest(servers, clients.answers)
 
@@ -269,9 +286,9 @@ def test_a_leader_that_appends_and_then_says_no_never_yields_503(servers, error)
         with Intake(servers, PAYBUF_KAFKA_BOOTSTRAP=proxy.address) as intake:
             intake.await_ready()
             clients = Clients(intake, f"append-{error}", count=16)
-            time.sleep(4)
+            wait_until(lambda: lied.used > 5, 120, "lies told")
+            clients.await_more(50, 202)
             counts = clients.stop()
-            assert lied.used > 0 and counts[202] > 50, counts
             print("answers", counts)
             assert_honest(servers, clients.answers)
 
@@ -282,10 +299,10 @@ def test_an_answer_that_never_comes_is_504_and_the_intake_goes_on(servers):
         with Intake(servers, PAYBUF_KAFKA_BOOTSTRAP=proxy.address) as intake:
             intake.await_ready()
             clients = Clients(intake, "swallow", count=16)
-            time.sleep(4)
-            wait_until(lambda: intake.get("/readyz")[0] == 200 and intake.post(f"swallow-again-{time.monotonic()}")[0] == 202, 40, "202 again")
-            counts = clients.stop()
-            assert swallowed.used == 1 and counts[504] >= 1, counts
+            wait_until(lambda: swallowed.used == 1 and clients.counts()[504] >= 1, 60, "an answer lost")
+            clients.await_more(1, 202)
+            intake.await_ready()
+            clients.stop()
             assert_honest(servers, clients.answers)
 
 
@@ -294,21 +311,18 @@ def test_sigterm_with_the_broker_gone_ends_in_time(servers):
     try:
         intake = Intake(servers, PAYBUF_PRODUCER_DRAIN_MS="1000")
         intake.process.send_signal(signal.SIGTERM)
-        assert intake.process.wait(15) == 0
+        assert intake.process.wait(30) == 0
     finally:
         servers.thaw("kafka")
-    with Intake(servers, PAYBUF_PRODUCER_DRAIN_MS="1000", PAYBUF_PRODUCER_REQUEST_TIMEOUT_MS="60000") as intake:
+    with Intake(servers, PAYBUF_PRODUCER_DRAIN_MS="1000", PAYBUF_PRODUCER_STALL_MS="60000", PAYBUF_PRODUCER_REQUEST_TIMEOUT_MS="60000") as intake:
         intake.await_ready()
         servers.freeze("kafka")
         try:
             clients = Clients(intake, "term", count=4)
-            time.sleep(0.5)
-            began = time.monotonic()
+            wait_until(lambda: intake.metric("paybuf_intake_in_flight_records") == 4, 60, "all wait")
             intake.process.send_signal(signal.SIGTERM)
-            assert intake.process.wait(15) == 0
-            assert time.monotonic() - began < 10
-            clients.stop()
-            assert 504 in {status for status, _ in clients.answers.values()}
+            assert intake.process.wait(30) == 0         # they would wait for 60
+            assert clients.stop()[504] >= 1
         finally:
             servers.thaw("kafka")
     assert_honest(servers, clients.answers)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from intake_calls import intake, order
+from intake_calls import intake, metrics, order
 from stack import wait_until
 from tcp_gate import TcpGate
 
@@ -22,7 +22,12 @@ def paying(servers):
     yield stack
 
 
-def get(stack, path, headers=None, timeout_s=40):
+def get(stack, path, headers=None, timeout_s=60):
+    """get_once, and again while the books or the log can't be read within their two seconds: on a busy machine that's no fault."""
+    return wait_until(lambda: [a for a in [get_once(stack, path, headers, timeout_s)] if a[0] != 503], 60, f"another answer than 503 to {path}")[0]
+
+
+def get_once(stack, path, headers=None, timeout_s=60):
     """(status, bytes, headers)"""
     request = urllib.request.Request(stack.env["PAYBUF_HTTP_URL"] + path, headers=headers or {})
     try:
@@ -89,7 +94,7 @@ def test_by_position_the_answer_is_the_listeners_bytes_for_every_kind(paying):
         paying.kill("producer")
         paying.start("producer")
         check()
-        assert paying.metric("producer", "paybuf_intake_lookups_total", end="found") == len(where)
+        assert metrics(paying, 'paybuf_intake_lookups_total{end="found"}') == [len(where)]
 
 
 def test_a_position_is_its_orders_and_its_attempts_only(paying):
@@ -121,7 +126,7 @@ def test_the_location_of_an_accepted_payment_leads_to_its_answer(paying):
     with intake(paying):
         status, document, headers = paying.post(order("location-1"))
         assert status == 202
-        status, body, _ = get(paying, headers["location"] + "&wait=20")
+        status, body, _ = get(paying, headers["location"] + "&wait=30")
         assert status == 200 and json.loads(body)["position"] == document["position"]
 
 
@@ -131,16 +136,16 @@ def test_wait_answers_as_soon_as_there_is_a_decision_and_else_says_queued(paying
         try:
             _, document, headers = paying.post(order("wait-1"))
             begun = time.monotonic()
-            answers = [get(paying, f"{headers['location']}&wait=2"), get(paying, "/v1/payments/wait-1?wait=2")]
-            assert [a[0] for a in answers] == [202, 202] and time.monotonic() - begun >= 4
+            answers = [get(paying, f"{headers['location']}&wait=1"), get(paying, "/v1/payments/wait-1?wait=1")]
+            assert [a[0] for a in answers] == [202, 202] and time.monotonic() - begun >= 1.9     # its clock counts milliseconds
             assert json.loads(answers[0][1]) == {"order_id": "wait-1", "attempt": 1, "status": "queued", "position": document["position"]}
             assert json.loads(answers[1][1]) == {"order_id": "wait-1", "attempt": None, "status": "queued", "position": None}
             assert answers[0][2]["retry-after"] == "1"
             with ThreadPoolExecutor(4) as pool:
                 waiting = [pool.submit(get, paying, path) for path in
                            (f"{headers['location']}&wait=30", "/v1/payments/wait-1?wait=30", "/v1/payments/wait-1?attempt=1&wait=30")]
+                wait_until(lambda: metrics(paying, "paybuf_intake_waiters", "paybuf_intake_lookups") == [1, 2], 60, "all are asking")
                 other = pool.submit(get, paying, "/v1/payments/wait-1?attempt=2&wait=4")
-                time.sleep(0.5)
                 paying.thaw("worker-1")
                 assert [w.result()[0] for w in waiting] == [200] * 3
                 assert other.result()[0] in (202, 404)
@@ -159,25 +164,23 @@ def test_never_a_404_right_after_a_202(paying):
                 order_id = f"load-{worker}-{i}"
                 status, document, _ = paying.post(order(order_id, amount_minor=1))
                 assert status == 202, document
-                for _ in range(200):
-                    answer = get(paying, f"/v1/payments/{order_id}")[0]
-                    if answer == 200:
-                        decided.append(order_id)
-                        break
-                    if answer != 202:
-                        wrong.append((order_id, answer))
-                        break
+                deadline = time.monotonic() + 60
+                while (answer := get(paying, f"/v1/payments/{order_id}")[0]) == 202:
+                    assert time.monotonic() < deadline, f"{order_id} isn't decided"
+                (decided if answer == 200 else wrong).append((order_id, answer))
 
         def ask_for_nothing():
             while not stop.is_set():
                 strangers.append(get(paying, "/v1/payments/nobody-paid-this")[0])
         stranger = threading.Thread(target=ask_for_nothing)
         stranger.start()
-        with ThreadPoolExecutor(6) as pool:
-            for future in [pool.submit(pay, w) for w in range(6)]:
-                future.result()
-        stop.set()
-        stranger.join(30)
+        try:
+            with ThreadPoolExecutor(6) as pool:
+                for future in [pool.submit(pay, w) for w in range(6)]:
+                    future.result()
+        finally:
+            stop.set()
+            stranger.join(90)
         assert wrong == [] and len(decided) == 360
         assert set(strangers) <= {202, 404}
         paying.wait_at_rest()
@@ -195,20 +198,20 @@ def test_with_an_unsettled_record_anywhere_nothing_is_said_to_be_nowhere(paying)
             assert get(paying, "/v1/payments/unsettled-9")[0] == 202
         finally:
             paying.thaw("worker-1")
-        assert get(paying, "/v1/payments/unsettled-1?wait=30")[0] == 200
-        wait_until(lambda: get(paying, "/v1/payments/unsettled-9")[0] == 404, 20, "404 again")
+        wait_until(lambda: get(paying, "/v1/payments/unsettled-1?wait=30")[0] == 200, 60, "the payment decided")
+        wait_until(lambda: get(paying, "/v1/payments/unsettled-9")[0] == 404, 60, "404 again")
 
 
 def test_an_open_transaction_keeps_everything_possible(paying):
     with intake(paying):
         paying.wait_at_rest()
         producer = paying.producer(**{"transactional.id": f"{paying.group}-t"})
-        producer.init_transactions(30)
+        producer.init_transactions(60)
         producer.begin_transaction()
         paying.append([order("transaction-1")], producer=producer)
         assert get(paying, "/v1/payments/transaction-1")[0] == 202
-        producer.abort_transaction(30)
-        wait_until(lambda: get(paying, "/v1/payments/transaction-1")[0] == 404, 30, "404 after the abort")
+        producer.abort_transaction(60)
+        wait_until(lambda: get(paying, "/v1/payments/transaction-1")[0] == 404, 60, "404 after the abort")
 
 
 def test_a_key_sees_its_tenants_payments_only(paying, tmp_path):
@@ -218,10 +221,10 @@ def test_a_key_sees_its_tenants_payments_only(paying, tmp_path):
     with intake(paying, api_keys=keys):
         status, document, headers = paying.post(order("secret-1"), headers={"authorization": "Bearer shop"})
         assert status == 202
-        asked = {"by order": "/v1/payments/secret-1?wait=20", "by position": headers["location"] + "&wait=20"}
+        asked = {"by order": "/v1/payments/secret-1?wait=30", "by position": headers["location"] + "&wait=30"}
         for path in asked.values():
             assert get(paying, path, {"authorization": "Bearer shop"})[0] == 200
-            assert code(get(paying, path.replace("&wait=20", "").replace("?wait=20", ""), {"authorization": "Bearer rival"})) == (404, "not_found")
+            assert code(get(paying, path.replace("&wait=30", "").replace("?wait=30", ""), {"authorization": "Bearer rival"})) == (404, "not_found")
             assert code(get(paying, path, {"authorization": "Bearer blind"})) == (403, "forbidden")
             assert code(get(paying, path)) == (401, "unauthorized")
 
@@ -246,17 +249,17 @@ def test_a_database_that_is_away_stops_questions_and_nothing_else(paying):
     url = paying.env["PAYBUF_DATABASE_URL"].replace(f"{host}:{port}", f"127.0.0.1:{gate.port}")
     with intake(paying, database=url):
         paying.post(order("away-1"))
-        assert get(paying, "/v1/payments/away-1?wait=20")[0] == 200
+        assert get(paying, "/v1/payments/away-1?wait=30")[0] == 200
         for trouble in ("silent", "refusing"):
             gate.open.clear() if trouble == "silent" else gate.close()
-            answer = wait_until(lambda: [a for a in [get(paying, "/v1/payments/away-1")] if a[0] != 200], 20, "the gate shut")[0]
+            answer = wait_until(lambda: [a for a in [get_once(paying, "/v1/payments/away-1")] if a[0] != 200], 60, "the gate shut")[0]
             assert code(answer) == (503, "unavailable") and answer[2]["retry-after"]
             status, document, headers = paying.post(order(f"away-{trouble}"))
             assert status == 202
-            assert get(paying, headers["location"] + "&wait=20")[0] == 200      # the replies tell it
+            assert get_once(paying, headers["location"] + "&wait=30")[0] == 200     # the replies tell it
             if trouble == "silent":
                 gate.open.set()
-                wait_until(lambda: get(paying, "/v1/payments/away-1")[0] == 200, 20, "the database asked again")
+                wait_until(lambda: get_once(paying, "/v1/payments/away-1")[0] == 200, 60, "the database asked again")
         assert "can't be answered" in paying.log("producer") and "answered again" in paying.log("producer")
 
 
@@ -266,11 +269,12 @@ def test_more_questions_than_allowed_are_refused_at_once(paying):
         try:
             paying.post(order("many-1"))
             with ThreadPoolExecutor(1) as pool:
-                waiting = pool.submit(get, paying, "/v1/payments/many-1?wait=3")
-                wait_until(lambda: paying.metric("producer", "paybuf_intake_lookups") == 1, 10, "a question under way")
-                answer = get(paying, "/v1/payments/many-2")
+                waiting = pool.submit(get, paying, "/v1/payments/many-1?wait=30")
+                wait_until(lambda: metrics(paying, "paybuf_intake_lookups") == [1], 60, "a question under way")
+                answer = get_once(paying, "/v1/payments/many-2")
                 assert code(answer) == (503, "unavailable") and answer[2]["retry-after"]
-                assert waiting.result()[0] == 202
+                paying.thaw("worker-1")
+                assert waiting.result()[0] in (200, 202)
         finally:
             paying.thaw("worker-1")
 
@@ -282,10 +286,10 @@ def test_stopping_answers_who_waits(paying):
             paying.post(order("stopping-1"))
             with ThreadPoolExecutor(2) as pool:
                 waiting = [pool.submit(get, paying, path) for path in ("/v1/payments/stopping-1?wait=30", "/v1/payments/stopping-1?position=1-0-999999&wait=30")]
-                time.sleep(1)
+                wait_until(lambda: metrics(paying, "paybuf_intake_waiters", "paybuf_intake_lookups") == [1, 1], 60, "both wait")
                 begun = time.monotonic()
                 assert paying.stop("producer") == 0
-                assert [w.result()[0] for w in waiting] == [202, 202] and time.monotonic() - begun < 8
+                assert [w.result()[0] for w in waiting] == [202, 202] and time.monotonic() - begun < 20      # they would have waited for 30
         finally:
             paying.thaw("worker-1")
             paying.start("producer")

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections import Counter
+from itertools import count
 
 from example_listeners import LISTENERS, kind, listen  # noqa: F401
 from stack import wait_until
@@ -49,15 +50,19 @@ class Load(threading.Thread):
 
     def stop(self):
         self.ending.set()
-        self.join(60)
+        self.join(90)
+        assert not self.is_alive(), "Kafka takes no requests"
         if self.error is not None:
             raise self.error
 
 
-def kill_a_worker_now_and_then(ledger, over):
-    while not over.wait(5):
-        ledger.kill("worker-1", expel=True)
-        ledger.start("worker-1")
+def kill_a_worker_now_and_then(ledger, over, failures):
+    try:
+        while not over.wait(5):
+            ledger.kill("worker-1", expel=True)
+            ledger.start("worker-1")
+    except BaseException as error:
+        failures.append(("worker-1", error))
 
 
 def die_often(listener, failures):
@@ -77,9 +82,9 @@ def check_books(ledger, listener):
     time.sleep(1.5)                         # one that is booked twice would come now
     listener.kill()
     booked = listener.positions()
-    count = Counter(booked)
-    assert count == expected, (f"seed {SEED}, {listener.language}: {len(expected - count)} missing {list(expected - count)[:5]}, "
-                               f"{len(count - expected)} too many {list(count - expected)[:5]}")
+    got = Counter(booked)
+    assert got == expected, (f"seed {SEED}, {listener.language}: {len(expected - got)} missing {list(expected - got)[:5]}, "
+                             f"{len(got - expected)} too many {list(got - expected)[:5]}")
     for p in range(ledger.partitions):
         offsets = [int(position.split("-")[2]) for position in booked if position.split("-")[1] == str(p)]
         assert offsets == sorted(offsets), f"seed {SEED}, {listener.language}: out of order in partition {p}"
@@ -92,7 +97,7 @@ def test_listeners_killed_at_any_instant_book_each_reply_exactly_once(new_ledger
     ledger = new_ledger(accounts=ACCOUNTS)
     listeners = [kind(ledger, tmp_path) for kind in LISTENERS.values()]
     load, over, failures = Load(ledger), threading.Event(), []
-    killer = threading.Thread(target=kill_a_worker_now_and_then, args=(ledger, over))
+    killer = threading.Thread(target=kill_a_worker_now_and_then, args=(ledger, over, failures))
     lives = [threading.Thread(target=die_often, args=(listener, failures)) for listener in listeners]
     for thread in (load, killer, *lives):
         thread.start()
@@ -100,7 +105,8 @@ def test_listeners_killed_at_any_instant_book_each_reply_exactly_once(new_ledger
         for thread in lives:
             thread.join()
         over.set()
-        killer.join(60)
+        killer.join(240)
+        assert not killer.is_alive(), "the worker doesn't come back"
         load.stop()
         assert not failures, f"seed {SEED}: {failures}"
         ledger.wait_at_rest()
@@ -131,9 +137,15 @@ def test_of_two_that_write_the_same_books_one_ends_and_each_reply_is_booked_once
         first.start()
         second.start()
         first.wait_until_wait(2)
-    wait_until(lambda: "another listener" in first.said(), 30, "one of them found the other's position")
-    wait_until(lambda: sum(listener.process.poll() is None for listener in (first, second)) == 1, 30, "and ended")
+    seeds = count(100)
+
+    def one_found_the_other():
+        ledger.append(ledger.workload(1, ACCOUNTS, seed=next(seeds)))       # for one that came too late for what was there
+        return "another listener" in first.said()
+    wait_until(one_found_the_other, 60, "one of them found the other's position")
+    wait_until(lambda: sum(listener.process.poll() is None for listener in (first, second)) == 1, 60, "and ended")
     second.kill()
     first.kill()
+    ledger.wait_at_rest()
     first.start()
     check_books(ledger, first)

@@ -5,20 +5,22 @@ import pytest
 from confluent_kafka import Producer
 
 from recovering import orders
-from stack import QUIET
+from stack import QUIET, wait_until
 
 BACKUP = 20                          # the database comes back as it was after so many requests
 
 
 def append_and_abort(ledger, requests):
-    """Records that are no requests: their transaction is aborted. They and the marker behind them leave holes."""
+    """Records that are no requests: their transaction is aborted. They and the marker behind them, which the broker writes when it comes to it, leave holes."""
+    end = ledger.bounds()[0][1] + len(requests) + 1
     producer = Producer({"bootstrap.servers": ledger.bootstrap(), "transactional.id": f"{ledger.requests}-aborting", **QUIET})
-    producer.init_transactions(30)
+    producer.init_transactions(60)
     producer.begin_transaction()
     for request in requests:
         producer.produce(ledger.requests, json.dumps(request), request["order_id"], 0)
-    producer.flush(30)
-    producer.abort_transaction(30)
+    assert producer.flush(60) == 0
+    producer.abort_transaction(60)
+    wait_until(lambda: ledger.bounds()[0][1] == end, 60, "the marker of the abort is in the log")
 
 
 def older(ledger):
@@ -49,7 +51,7 @@ def rewrite_replies(ledger, change):
     producer = ledger.producer()
     for reply in replies:
         producer.produce(ledger.replies, reply.value(), reply.key(), 0, headers=reply.headers())
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
 
 
 @pytest.fixture

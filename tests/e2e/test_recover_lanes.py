@@ -1,18 +1,21 @@
 """paybuf recover lane, poison, group, cluster: each halt made for real, explained, refused without its name, lifted."""
 import hashlib
 import json
+import re
+from collections import Counter
 
 import pytest
 from confluent_kafka.admin import ConfigResource
 
 from recovering import ACCOUNTS, goes_on, lane_halted, look, orders
+from stack import wait_until
 
 
 def copy_reply(ledger, partition, changes):
     last = ledger.read(ledger.replies)[partition][-1]
     producer = ledger.producer()
     producer.produce(ledger.replies, last.value(), last.key(), partition, headers=[(name, changes.get(name, value)) for name, value in last.headers()])
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +47,15 @@ def test_look_names_every_halt_with_its_next_command(broken):
     assert [found[p]["next"] for p in range(5)] == [f"paybuf recover lane {p}" for p in range(4)] + [None]
 
 
+def taken_by_others(ledger):
+    """{partition: how often it was taken, other than by the worker's claims}: those come by themselves, when a session ends."""
+    claims = Counter(int(partition) for partition in re.findall(r"partition (\d+) claimed", ledger.log("worker-1")))
+    return {p: lane["owner_epoch"] - claims[p] for p, lane in ledger.lanes().items()}
+
+
 @pytest.mark.parametrize("partition, reason", [(0, "requests_lost"), (1, "foreign_ledger"), (2, "log_replaced")])
 def test_a_loss_is_accepted_by_its_name_only_and_the_lane_goes_on(broken, partition, reason):
-    before = broken.lanes()
+    before, others = broken.lanes(), taken_by_others(broken)
     shown = broken.cli("recover", "lane", str(partition), ok=(4,))
     assert f"--accept {reason} --yes" in shown.stderr
     broken.cli("recover", "lane", str(partition), "--yes", ok=(2,))
@@ -54,7 +63,8 @@ def test_a_loss_is_accepted_by_its_name_only_and_the_lane_goes_on(broken, partit
     assert broken.lanes()[partition] == before[partition], "something was changed without the loss's name"
     broken.cli("recover", "lane", str(partition), "--accept", reason, "--yes")
     goes_on(broken, partition)
-    assert all(broken.lanes()[p]["owner_epoch"] == before[p]["owner_epoch"] for p in range(5) if p != partition), "another lane was touched"
+    others.pop(partition)
+    wait_until(lambda: all(taken_by_others(broken)[p] <= times for p, times in others.items()), 30, f"no other lane is touched than {partition}: {others} before")
     generation = 1 if reason == "foreign_ledger" else 2
     assert broken.sql("SELECT log_generation FROM paybuf.processed_offset WHERE partition = %s", partition) == [(generation,)]
 
@@ -84,7 +94,7 @@ def test_lost_replies_and_deleted_rows_after_a_crash(new_ledger):
     for partition in range(2):
         ledger.append(orders(f"settled-{partition}", 10), partition=partition)
     ledger.start(wait=False, PAYBUF_TEST_CRASH_AT="settle.write:1:late")       # committed, nothing published
-    assert ledger.children["worker-1"].wait(30) == 137
+    assert ledger.children["worker-1"].wait(60) == 137
     ledger.expel_members()
     settled = {p: lane["next_offset"] for p, lane in ledger.lanes().items()}
     gone = [p for p in range(2) if settled[p] > 0]
@@ -99,7 +109,7 @@ def test_lost_replies_and_deleted_rows_after_a_crash(new_ledger):
     assert shown["untold"] == settled[lost] and shown["lost_requests"] == 0
     ledger.cli("recover", "lane", str(lost), "--accept", "replies_lost", "--yes")
     goes_on(ledger, lost)
-    assert {o: a["outcome"] for (_, o), a in ledger.answers(lost).items()} == {o: "paid" for o in range(settled[lost])}, "told from their rows"
+    assert {o: a["outcome"] for (_, o), a in ledger.answers(lost).items()} == {o: "paid" for o in range(10)}, "the settled ones are told from their rows"
     if deleted == lost:
         return
     lane_halted(ledger, deleted, "broken_invariant")

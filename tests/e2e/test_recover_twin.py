@@ -66,7 +66,7 @@ def test_what_is_recovered_equals_to_the_byte_what_was_told_and_a_run_without_an
     ledger.start()
     for one in (ledger, twin):          # the twin's lane was at rest when the backup was made
         one.append(one.workload(200, ACCOUNTS, seed=4), partition=0)
-        one.wait_at_rest(60)
+        one.wait_at_rest()
         one.check()
     assert content(ledger) == content(twin)
     done = ledger.cli("recover", "database", "--yes")

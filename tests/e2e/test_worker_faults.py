@@ -28,7 +28,7 @@ class Feed(threading.Thread):
         except BaseException as failure:
             self.failure = failure
 
-    def end(self, timeout_s=120):
+    def end(self, timeout_s=300):
         self.join(timeout_s)
         assert not self.is_alive(), "the feed didn't end"
         if self.failure:
@@ -61,7 +61,7 @@ def test_a_frozen_worker_is_replaced_and_its_thawed_twin_changes_nothing(new_led
     feed = Feed(ledger, ledger.workload(8_000, ACCOUNTS, seed=8), rate=500)
     time.sleep(1)
     ledger.freeze("worker-1")
-    wait_until(lambda: sum(ledger.metric("worker-2", "paybuf_lane_open", partition=p) for p in range(4)) == 4, 30, "worker-2 took all lanes over")
+    wait_until(lambda: sum(ledger.metric("worker-2", "paybuf_lane_open", partition=p) for p in range(4)) == 4, 90, "worker-2 took all lanes over")
     time.sleep(1)
     ledger.thaw("worker-1")
     feed.end()
@@ -76,7 +76,7 @@ def test_partitions_move_from_one_worker_to_three_and_back(new_ledger):
     ledger.start("worker-2", wait=False)
     ledger.start("worker-3", wait=False)
     wait_until(lambda: all(sum(ledger.metric(w, "paybuf_lane_open", partition=p) for p in range(6)) == 2 for w in ("worker-1", "worker-2", "worker-3")),
-               30, "two lanes each")
+               90, "two lanes each")
     time.sleep(1)
     ledger.stop("worker-2")
     ledger.stop("worker-3")
@@ -94,11 +94,11 @@ def test_sigterm_drains_what_was_received_and_ends_within_its_bound(new_ledger):
     began = time.monotonic()
     status = ledger.stop("worker-1")
     assert status == 0 and "drained" in ledger.log("worker-1")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 20                       # drain_ms is 10 s
     for lane in ledger.lanes().values():
         assert lane["anchor_offset"] is None or lane["replied_offset"] == lane["anchor_offset"] + 1, f"settled and not answered: {lane}"
     ledger.start("worker-1")
-    ledger.wait_at_rest(60)
+    ledger.wait_at_rest()
     ledger.check()
 
 
@@ -110,8 +110,8 @@ def test_the_broker_killed_and_restarted_under_load(new_ledger, servers):
     servers.dev("kill", "kafka")
     time.sleep(2)
     servers.dev("start", "kafka")
-    feed.end(180)
-    ledger.wait_at_rest(180)
+    feed.end()
+    ledger.wait_at_rest()
     ledger.check()
 
 
@@ -122,9 +122,9 @@ def test_the_database_killed_under_load_and_back_after_a_while_needs_no_operator
     time.sleep(1.5)
     servers.dev("kill", "postgres")
     feed.end()
-    assert ledger.admin("worker-1", "/readyz")[0] == 503
+    wait_until(lambda: ledger.admin("worker-1", "/readyz")[0] == 503, 60, "not ready without a database")
     servers.dev("start", "postgres")
-    ledger.wait_at_rest(120)
+    ledger.wait_at_rest()
     ledger.check()
     assert "the database is as new as the logs" in ledger.log("worker-1") + ledger.log("worker-2")
 
@@ -140,10 +140,10 @@ def test_an_idle_worker_says_that_its_database_is_gone_and_waits_without_burning
     ledger.wait_at_rest()
     servers.dev("stop", "postgres")
     try:
-        wait_until(lambda: ledger.admin("worker-1", "/readyz")[0] == 503, 15, "not ready without a database")
+        wait_until(lambda: ledger.admin("worker-1", "/readyz")[0] == 503, 60, "not ready without a database")
         before = cpu_seconds(ledger, "worker-1")
         time.sleep(3)
         assert cpu_seconds(ledger, "worker-1") - before < 0.5
     finally:
         servers.dev("start", "postgres")
-    ledger.wait_ready("worker-1", 30)
+    ledger.wait_ready("worker-1")

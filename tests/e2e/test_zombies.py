@@ -6,7 +6,9 @@ from stack import wait_until
 from tcp_gate import TcpGate
 
 ACCOUNTS = [f"a-{i}" for i in range(20)]
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+# One that began to wait just now: it gives up after 5 s, and what it is wanted for must happen before.
+WAITING = """SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid)
+             WHERE datname = current_database() AND NOT granted AND clock_timestamp() - waitstart < interval '2 s'"""
 
 
 def freeze_between_the_round_trips(ledger, requests):
@@ -16,7 +18,7 @@ def freeze_between_the_round_trips(ledger, requests):
         with lock.cursor() as cursor:
             cursor.execute("SELECT 1 FROM paybuf.account ORDER BY tenant, account_id FOR UPDATE")
         ledger.append(requests)
-        wait_until(lambda: ledger.sql(WAITING)[0][0] == 1, 10, "the settle waits for an account")
+        wait_until(lambda: ledger.sql(WAITING)[0][0] == 1, 60, "the settle waits for an account")
         ledger.freeze("worker-1")
         lock.rollback()
     finally:
@@ -37,15 +39,15 @@ def test_a_worker_frozen_between_its_round_trips_holds_its_locks_for_two_seconds
     ledger.wait_at_rest()
     freeze_between_the_round_trips(ledger, ledger.workload(500, ACCOUNTS, prefix="frozen"))
     frozen = time.monotonic()
-    wait_until(lambda: locks_are_free(ledger), 8, "the database ended the frozen worker's transaction")
-    assert time.monotonic() - frozen < 5
+    wait_until(lambda: locks_are_free(ledger), 60, "the database ended the frozen worker's transaction")
+    assert time.monotonic() - frozen < 8                # 2 s, on a machine that has other things to do
     ledger.expel_members()                              # as the group would after 10 s
     ledger.start("worker-2")
-    ledger.wait_claimed(("worker-2",), 20)
+    ledger.wait_claimed(("worker-2",))
     ledger.wait_at_rest()
     settled = ledger.sql("SELECT count(*) FROM paybuf.payment")
     ledger.thaw("worker-1")
-    wait_until(lambda: ledger.metric("worker-1", "paybuf_worker_sessions_ended_total") > 0, 20, "the thawed one noticed that its session is over")
+    wait_until(lambda: ledger.metric("worker-1", "paybuf_worker_sessions_ended_total") > 0, 60, "the thawed one noticed that its session is over")
     assert ledger.metric("worker-1", "paybuf_worker_records_total") == 500, "the thawed one believes that it committed"
     assert ledger.sql("SELECT count(*) FROM paybuf.payment") == settled
     ledger.append(ledger.workload(300, ACCOUNTS, prefix="both"))
@@ -72,26 +74,27 @@ def test_a_worker_frozen_with_unread_results_loses_its_connection_and_its_locks(
     try:
         with lock.cursor() as cursor:
             cursor.execute("SELECT 1 FROM paybuf.account FOR UPDATE")
-        ledger.start(PAYBUF_DATABASE_URL=url.replace(address, f"127.0.0.1:{gate.port}"))
-        wait_until(lambda: ledger.sql(WAITING)[0][0] == 1, 10, "the settle waits for an account")
+        ledger.start(PAYBUF_DATABASE_URL=url.replace(address, f"127.0.0.1:{gate.port}"), wait=False)
+        wait_until(lambda: ledger.sql(WAITING)[0][0] == 1, 60, "the settle waits for an account")
         ledger.freeze("worker-1")
         gate.open.clear()
         lock.rollback()
         unread = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'ClientWrite'"
-        wait_until(lambda: ledger.sql(unread)[0][0] == 1, 10, "its backend can't get rid of its results")
+        wait_until(lambda: ledger.sql(unread)[0][0] == 1, 60, "its backend can't get rid of its results")
         stuck = time.monotonic()
-        wait_until(lambda: locks_are_free(ledger), 20, "the database gave the frozen connection up")
-        assert time.monotonic() - stuck < 12
+        wait_until(lambda: locks_are_free(ledger), 60, "the database gave the frozen connection up")
+        assert time.monotonic() - stuck < 20            # 3 s, seen at the next probe of the closed window
         ledger.expel_members()
         ledger.start("worker-2")
         ledger.wait_at_rest()
+        gate.open.set()                                 # the thawed one gets its share of the lanes, and must reach the database
+        ledger.thaw("worker-1")
+        ledger.append(ledger.workload(200, ACCOUNTS))
+        ledger.wait_at_rest()
+        ledger.check()
     finally:
         lock.close()
         gate.close()
-    ledger.thaw("worker-1")
-    ledger.append(ledger.workload(200, ACCOUNTS))
-    ledger.wait_at_rest()
-    ledger.check()
 
 
 def test_backends_ended_at_random_moments_under_load_leave_no_commit_unknown(new_ledger):
@@ -100,24 +103,28 @@ def test_backends_ended_at_random_moments_under_load_leave_no_commit_unknown(new
     requests = ledger.workload(8000, ACCOUNTS, seed=3)
     feeder = threading.Thread(target=lambda: [ledger.append(requests[i:i + 100]) for i in range(0, len(requests), 100)])
     feeder.start()
-    ended = 0
+    ended, rounds = set(), 0
     database = ledger.connect()
     database.autocommit = True
+
+    def sessions_ended():
+        return sum(ledger.metric(worker, "paybuf_worker_sessions_ended_total") for worker in ("worker-1", "worker-2"))
+
     with database.cursor() as cursor:
-        deadline = time.monotonic() + 60
-        while ended < 40:
+        deadline = time.monotonic() + 180
+        while len(ended) < 40 or sessions_ended() < 20:         # some were ended while they were still being made
             assert time.monotonic() < deadline and all(child.poll() is None for child in ledger.children.values()), \
-                f"{ended} backends ended:\n{ledger.log('worker-1')[-2000:]}\n{ledger.log('worker-2')[-2000:]}"
+                f"{len(ended)} backends, {sessions_ended()} sessions ended:\n{ledger.log('worker-1')[-2000:]}\n{ledger.log('worker-2')[-2000:]}"
             # One that is in the middle of something; of a COMMIT, with luck.
-            cursor.execute("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+            cursor.execute("""SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                               AND application_name = 'paybuf-worker' AND state <> 'idle' LIMIT 1""")
-            ended += cursor.rowcount
+            ended |= {pid for pid, _ in cursor.fetchall()}
             if not feeder.is_alive() and all(high == ledger.lanes()[p]["next_offset"] for p, (_, high) in ledger.bounds().items()):
-                more = ledger.workload(1000, ACCOUNTS, seed=100 + ended)
-                ledger.append(more)
+                rounds += 1
+                ledger.append(ledger.workload(1000, ACCOUNTS, seed=100 + rounds))
             time.sleep(0.02)
     database.close()
-    feeder.join(60)
+    feeder.join(120)
+    assert not feeder.is_alive()
     ledger.wait_at_rest()
-    assert sum(ledger.metric(worker, "paybuf_worker_sessions_ended_total") for worker in ("worker-1", "worker-2")) >= 20
     ledger.check()

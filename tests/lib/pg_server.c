@@ -8,12 +8,15 @@
 #include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -85,15 +88,29 @@ static void find_binaries(void) {
     globfree(&found);
 }
 
+/* As tests/e2e/ports.py: below the ephemeral range, so that no outgoing connection takes it before the server does, and marked as given
+   away as long as this program lives. */
 static int free_port(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &length) != 0)
-        die("no free port", "bind");
-    close(fd);
-    return ntohs(address.sin_port);
+    uint32_t random = 0;
+    for (int tries = 0; tries < 1000; tries++) {
+        struct sockaddr_un mark = {.sun_family = AF_UNIX};
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        if (getrandom(&random, sizeof random, 0) != sizeof random) die("no free port", "getrandom");
+        int port = 20000 + (int)(random % 12000);
+        int length = snprintf(mark.sun_path + 1, sizeof mark.sun_path - 1, "paybuf-test-port-%d", port);
+        socklen_t mark_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+        address.sin_port = htons((uint16_t)port);
+        int held = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+            probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (held < 0 || probe < 0) die("no free port", "socket");
+        bool free = bind(held, (struct sockaddr *)&mark, mark_size) == 0 &&
+                    bind(probe, (struct sockaddr *)&address, sizeof address) == 0;
+        close(probe);
+        if (free) return port;
+        close(held);
+    }
+    die("no free port", "bind");
+    return 0;
 }
 
 static void make_cluster(void) {

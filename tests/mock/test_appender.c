@@ -23,6 +23,7 @@
 
 #define TOPIC "pay.requests"
 #define CALLS 64
+#define LINGER_MS 4000
 
 enum fate { WAITING, KNOWN, UNKNOWN };
 
@@ -66,8 +67,9 @@ static int open_with(int64_t records, int64_t linger_ms) {
     assert_int_equal(rd_kafka_mock_topic_create(mock.cluster, TOPIC, 4, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
     for (int32_t partition = 0; partition < 4; partition++) lead(partition, 1);
     pay_config_defaults(&config);
-    config.producer_request_timeout_ms = linger_ms > 0 ? PATIENCE_MS : 1000;
-    config.producer_stall_ms = linger_ms > 0 ? PATIENCE_MS : 300;
+    /* Tests of what runs out shorten these; in the others a slow machine is no stall. */
+    config.producer_request_timeout_ms = PATIENCE_MS;
+    config.producer_stall_ms = PATIENCE_MS;
     config.producer_linger_ms = linger_ms;
     config.producer_inflight_records_max = records;
     memset(calls, 0, sizeof calls);
@@ -95,7 +97,7 @@ static int open_wide(void **state) {
 
 static int open_lingering(void **state) {
     (void)state;
-    return open_with(10, 1500);
+    return open_with(10, LINGER_MS);
 }
 
 static int close_all(void **state) {
@@ -188,13 +190,13 @@ static void a_full_budget_refuses_and_makes_room_again(void **state) {
 static void a_late_acknowledgement_is_unknown_at_the_deadline_and_harmless_afterwards(void **state) {
     (void)state;
     const char *reason;
-    config.producer_stall_ms = 5000;
+    config.producer_request_timeout_ms = 1000;
     turn_until_ready();
-    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 2000);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 5000);
     int64_t began_ms = pay_clock_ms();
     assert_true(submit(0, &reason));
     turn_until(0, UNKNOWN);
-    assert_in_range(pay_clock_ms() - began_ms, 1000, 1500);
+    assert_in_range(pay_clock_ms() - began_ms, 1000, 4500);
     assert_int_equal(pay_pending_count(pay_appender_pending(appender)), 1);
     int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
     while (pay_appender_counters(appender)->late == 0 && pay_clock_ms() < until_ms) turn(20);
@@ -218,6 +220,8 @@ static void silence_refuses_up_front_and_ends_with_the_first_acknowledgement(voi
     (void)state;
     const char *reason;
     turn_until_ready();
+    config.producer_request_timeout_ms = 1000;
+    config.producer_stall_ms = 300;
     rd_kafka_mock_broker_set_down(mock.cluster, 1);
     assert_true(submit(0, &reason));
     turn_until(0, UNKNOWN);
@@ -225,6 +229,7 @@ static void silence_refuses_up_front_and_ends_with_the_first_acknowledgement(voi
     assert_false(is_ready());
     assert_true(
         pay_appender_counters(appender)->refused_stalled + pay_appender_counters(appender)->refused_unreachable == 1);
+    config.producer_request_timeout_ms = PATIENCE_MS;
     rd_kafka_mock_broker_set_up(mock.cluster, 1);
     turn_until(submit_until_taken(2), KNOWN);
     turn_until_ready();
@@ -241,11 +246,11 @@ static void a_dead_partition_doesnt_take_the_others_with_it(void **state) {
     (void)state;
     const char *reason;
     lead(0, 2);
-    config.producer_request_timeout_ms = PATIENCE_MS; /* the living ones must be in time on a slow machine, too */
+    config.producer_stall_ms = 2000; /* a slow machine doesn't stand still for so long */
     turn_until_ready();
     rd_kafka_mock_broker_set_down(mock.cluster, 2);
     uint32_t number = 0, alive = 0, refused = 0;
-    int64_t until_ms = pay_clock_ms() + 20000;
+    int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
     while ((alive <= 10 || refused <= 3) && pay_clock_ms() < until_ms && number < CALLS) {
         bool dead = partition_of(number) == 0;
         bool taken = submit(number, &reason);
@@ -256,7 +261,8 @@ static void a_dead_partition_doesnt_take_the_others_with_it(void **state) {
             alive++;
         }
         number++;
-        turn(20);
+        poll(NULL, 0, 100);
+        turn(0);
     }
     assert_true(alive > 10);
     assert_true(refused > 3);
@@ -332,18 +338,18 @@ static void a_record_that_comes_alone_doesnt_linger_others_do(void **state) {
     const char *reason;
     turn_until_ready();
     assert_true(submit(0, &reason));
-    assert_in_range(acknowledged_after_ms(0, pay_clock_ms()), 0, 1400);
+    assert_in_range(acknowledged_after_ms(0, pay_clock_ms()), 0, LINGER_MS - 100);
     rd_kafka_mock_broker_set_rtt(mock.cluster, 1, 200);
     uint32_t other = 2;
     while (partition_of(other) == partition_of(1)) other++;
     int64_t began_ms = pay_clock_ms();
     assert_true(submit(1, &reason));
     assert_true(submit(other, &reason));
-    assert_in_range(acknowledged_after_ms(1, began_ms), 200, 1400);
-    assert_in_range(acknowledged_after_ms(other, began_ms), 1500, 8000);
+    assert_in_range(acknowledged_after_ms(1, began_ms), 200, LINGER_MS - 100);
+    assert_in_range(acknowledged_after_ms(other, began_ms), LINGER_MS, PATIENCE_MS);
 }
 
-#define MANY 80000
+#define MANY 200000
 
 static struct client many[MANY];
 static uint32_t sent;
@@ -361,15 +367,15 @@ static void send_one(void) {
 static void send_some(void) {
     for (int i = 0; i < 4; i++) send_one();
     turn(0);
-    poll(NULL, 0, 1);
+    poll(NULL, 0, 2);
 }
 
-/* Until so many producers are in use, and a little longer. */
+/* Until so many producers are in use, and a little longer: a busy machine's brokers may then be somewhat farther away again. */
 static void send_until_in_use(int32_t count) {
     int64_t until_ms = pay_clock_ms() + PATIENCE_MS;
     while (pay_appender_producers_in_use(appender) != count && pay_clock_ms() < until_ms) send_some();
-    for (int i = 0; i < 100; i++) send_some();
     assert_int_equal(pay_appender_producers_in_use(appender), count);
+    for (int i = 0; i < 100; i++) send_some();
 }
 
 static void far_brokers_get_several_producers_near_ones_one_and_the_order_stays(void **state) {

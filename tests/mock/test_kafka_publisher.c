@@ -176,6 +176,8 @@ static void a_full_queue_says_again_and_keeps_the_order(void **state) {
     assert_int_equal(pay_kafka_publisher_open(&options, &publisher, &error), PAY_OK);
     int64_t next = 0, acknowledged = 0;
     uint32_t again = 0;
+    for (int32_t broker = 1; broker <= 3; broker++)
+        rd_kafka_mock_broker_set_rtt(mock.cluster, broker, 10); /* it fills faster */
     while (acknowledged < 3000) {
         char text[21];
         int length = snprintf(text, sizeof text, "%lld", (long long)next);
@@ -203,7 +205,11 @@ static void records_wait_for_brokers_that_come_back(void **state) {
     struct pay_kafka_report report;
     assert_false(report_within(publisher, 1500, &report));
     struct pay_error error;
-    assert_true(pay_kafka_publisher_take_trouble(publisher, &error));
+    int64_t until = pay_clock_ms() + PATIENCE_MS;
+    while (!pay_kafka_publisher_take_trouble(publisher, &error)) {
+        assert_true(pay_clock_ms() < until);
+        assert_false(report_within(publisher, 50, &report));
+    }
     assert_int_equal(error.move, PAY_AGAIN);
     brokers_up();
     for (int64_t number = 10; number < 60; number++) {
@@ -248,8 +254,8 @@ static void closing_never_waits_for_a_broker_that_is_down(void **state) {
     publish_number(publisher, 0, 2);
     int64_t began = pay_clock_ms();
     pay_kafka_publisher_close(publisher);
-    assert_true(pay_clock_ms() - began < 500);
-    assert_true(pay_kafka_reaper_wait(15000));
+    assert_true(pay_clock_ms() - began < 2000);
+    assert_true(pay_kafka_reaper_wait(PATIENCE_MS));
     brokers_up();
 }
 
@@ -262,7 +268,7 @@ static void opening_without_a_broker_says_again_in_time(void **state) {
     struct pay_error error;
     int64_t began = pay_clock_ms();
     assert_int_equal(pay_kafka_publisher_open(&options, &publisher, &error), PAY_AGAIN);
-    assert_true(pay_clock_ms() - began < 2000);
+    assert_in_range(pay_clock_ms() - began, 700, 7000);
     assert_null(publisher);
     brokers_up();
 }

@@ -109,12 +109,12 @@ static void with_five_in_flight_an_honest_looking_report_can_be_a_lie(void **sta
     struct pay_kafka_publisher *publisher = open_publisher(TOPIC, 5);
     publish_numbers(publisher, 3, 0, 1); /* connected, and known as a producer */
     rd_kafka_mock_broker_set_rtt(mock.cluster, 1,
-                                 500); /* so that the next requests leave before the first one's answer */
+                                 3000); /* so that the next requests leave before the first one's answer */
     rd_kafka_mock_push_request_errors(mock.cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
     for (int64_t number = 0; number < COUNT; number++) {
         struct pay_kafka_report none;
         publish_number(publisher, 0, number);
-        assert_false(report_within(publisher, 30, &none)); /* a pause: the next one is another request */
+        assert_false(report_within(publisher, 200, &none)); /* a pause: the next one is another request */
     }
     bool acknowledged[COUNT] = {false};
     for (int i = 0; i < COUNT; i++) {

@@ -1,6 +1,7 @@
 #include "tests/pg/pg_test.h"
 
 #include "base/clock.h"
+#include "worker/ledger_pg_private.h"
 
 #include <poll.h>
 #include <time.h>
@@ -81,7 +82,7 @@ enum pay_move sql_fails(struct pay_pg *pg, char code[6], const char *format, ...
 }
 
 void until(struct pay_pg *pg, const char *format, ...) {
-    int64_t deadline_ms = pay_clock_ms() + 10000;
+    int64_t deadline_ms = pay_clock_ms() + 60000;
     FORMATTED(text, format);
     while (sql_number(pg, "%s", text) == 0) {
         if (pay_clock_ms() > deadline_ms) {
@@ -223,6 +224,34 @@ void session_claim(struct session *session, int32_t partition) {
     assert_false(missing);
 }
 
+void session_claim_patiently(struct session *session, int32_t partition) {
+    bool missing;
+    int64_t deadline_ms = pay_clock_ms() + 60000;
+    do {
+        session->error = (struct pay_error){.move = PAY_OK};
+        session->ledger->ops->claim(session->ledger, partition, session->owner, &session->rows[partition], &missing,
+                                    &session->error);
+    } while (session->error.move == PAY_AGAIN && pay_clock_ms() < deadline_ms);
+    assert_move(PAY_OK, &session->error);
+    assert_false(missing);
+}
+
+void session_dawdles(struct session *session) {
+    static const char *const settings[] = {"SET idle_in_transaction_session_timeout = '60s'",
+                                           "SET client_connection_check_interval = 0"};
+    struct pay_pg *pg = ((struct ledger_pg *)session->ledger)->pg; /* in pipeline mode for life */
+    struct pay_pg_result *result = NULL;
+    enum pay_pg_event event;
+    session->error = (struct pay_error){.move = PAY_OK};
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) pay_pg_send(pg, settings[i], NULL);
+    pay_pg_sync(pg);
+    while ((event = pay_pg_next(pg, &result, &session->error)) != PAY_PG_SYNCED) {
+        if (event == PAY_PG_RESULT) pay_pg_result_free(result);
+        if (event == PAY_PG_NOTHING) pay_pg_wait(pg, pay_clock_ms() + 1000);
+        assert_move(PAY_OK, &session->error);
+    }
+}
+
 int session_backend(struct session *session) {
     return (int)sql_number(
         watcher, "SELECT pid FROM pg_stat_activity WHERE application_name = '%s' AND datname = current_database()",
@@ -297,7 +326,7 @@ enum pay_move begin_settle(struct session *session) {
 }
 
 enum pay_settle_state wait_settle(struct session *session) {
-    int64_t deadline_ms = pay_clock_ms() + 20000;
+    int64_t deadline_ms = pay_clock_ms() + 60000;
     for (;;) {
         enum pay_settle_state state =
             session->ledger->ops->settle_poll(session->ledger, &session->decided_at_us, &session->error);
@@ -314,6 +343,7 @@ enum pay_settle_state wait_settle(struct session *session) {
 void decide_and_write(struct session *session) {
     pay_batch_decide(session->batch, session->decided_at_us);
     session->error.move = PAY_OK;
+    ((struct ledger_pg *)session->ledger)->deadline_ms = pay_clock_ms() + 60000;
     session->ledger->ops->settle_write(session->ledger, &session->error);
     assert_move(PAY_OK, &session->error);
 }

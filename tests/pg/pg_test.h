@@ -45,7 +45,7 @@ int64_t sql_number(struct pay_pg *pg, const char *format, ...) __attribute__((fo
 const char *sql_text(struct pay_pg *pg, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The move and SQLSTATE that a statement fails with. */
 enum pay_move sql_fails(struct pay_pg *pg, char code[6], const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Waits (10 s) until the statement answers a number other than 0. */
+/* Waits (60 s) until the statement answers a number other than 0. */
 void until(struct pay_pg *pg, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sleep_ms(int64_t ms);
 
@@ -68,6 +68,9 @@ struct session {
 struct session *session_open(const char *name); /* connected, owner = name */
 void session_close(struct session *session);
 void session_claim(struct session *session, int32_t partition);
+void session_claim_patiently(struct session *session, int32_t partition); /* as often as the row is locked */
+/* The server gives it the time that the test takes: between the halves of a settle, and behind a client that hung up. */
+void session_dawdles(struct session *session);
 int session_backend(struct session *session); /* its pid in the server */
 
 /* A record of tenant t, EUR. The record's offset is the partition's next one in this batch. */
@@ -82,7 +85,7 @@ enum pay_move begin_settle(struct session *session);
 enum pay_settle_state wait_settle(struct session *session);
 /* begin, READ, decide, write, COMMITTED: the last state, error in session->error. Moves rows on when committed. */
 enum pay_settle_state settle(struct session *session);
-void decide_and_write(struct session *session);
+void decide_and_write(struct session *session); /* however long READ was ago */
 void moved_on(struct session *session);
 
 /* With the database's words when it isn't so. */

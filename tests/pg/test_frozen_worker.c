@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CLAIM_WITHIN_MS 5000
+#define CLAIM_WITHIN_MS 7000 /* five, and what a busy machine needs */
 
 /* Forks a worker; its part runs in the child, which then answers the parent's question by its exit status. */
 static pid_t start_worker(void (*act)(int tell)) {
@@ -116,7 +116,7 @@ static void with_unread_results(int tell) {
     pay_pg_flush(pg);
     tell_parent(tell);
     raise(SIGSTOP);
-    int64_t deadline_ms = pay_clock_ms() + 5000;
+    int64_t deadline_ms = pay_clock_ms() + 60000;
     for (;;) {
         struct pay_pg_result *result = NULL;
         switch (pay_pg_next(pg, &result, &error)) {
@@ -191,7 +191,7 @@ static void test_killed_between_the_halves_it_loses_its_lane_at_once(void **stat
     struct session *next = session_open("next");
     kill(worker, SIGKILL);
     int64_t took_ms = claim_in(next, 0);
-    assert_in_range(took_ms, 0, 500);
+    assert_in_range(took_ms, 0, 1900); /* not by any of the server's timeouts, the shortest of which is 2 s */
     assert_int_equal(worker, waitpid(worker, NULL, 0));
     session_close(next);
 }

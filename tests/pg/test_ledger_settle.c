@@ -108,6 +108,7 @@ static void test_a_claim_waits_for_a_settle_at_work_and_then_fences_it(void **st
     (void)state;
     open_account("alice", 1000);
     struct session *old = session_open("old"), *new = session_open("new");
+    session_dawdles(old);
     session_claim(old, 0);
     add_record(old, 0, "o-1", 1, "alice", 100);
     assert_int_equal(PAY_OK, begin_settle(old));
@@ -122,7 +123,7 @@ static void test_a_claim_waits_for_a_settle_at_work_and_then_fences_it(void **st
     assert_int_equal(PAY_SETTLE_READ, wait_settle(old));
     int64_t before_ms = pay_clock_ms();
     assert_int_equal(PAY_AGAIN, claim_now(new, 0)); /* the row is locked: 1 s, then again */
-    assert_in_range(pay_clock_ms() - before_ms, 900, 1500);
+    assert_in_range(pay_clock_ms() - before_ms, 900, 4500);
     old->ledger->ops->settle_abandon(old->ledger);
 
     session_claim(new, 0);
@@ -234,6 +235,8 @@ static void test_the_same_identity_in_two_lanes_is_decided_once(void **state) {
     struct session *first = session_open("first"), *second = session_open("second");
     session_claim(first, 0);
     session_claim(second, 1);
+    session_dawdles(first);
+    session_dawdles(second);
     add_record(first, 0, "o-1", 1, "alice", 100);
     add_record(second, 1, "o-0", 1, "bob", 1);
     add_record(second, 1, "o-1", 1, "bob", 100); /* other fields: a conflict, once the first is on file */
@@ -263,6 +266,7 @@ static void test_the_same_identity_on_the_same_account_waits_and_is_then_a_dupli
     struct session *first = session_open("first"), *second = session_open("second");
     session_claim(first, 0);
     session_claim(second, 1);
+    session_dawdles(first);
     add_record(first, 0, "o-1", 1, "alice", 100);
     add_record(second, 1, "o-1", 1, "alice", 100);
     assert_int_equal(PAY_OK, begin_settle(first));
@@ -288,6 +292,7 @@ static void test_two_sessions_on_one_account_take_turns_and_versions_have_no_hol
     struct session *first = session_open("first"), *second = session_open("second");
     session_claim(first, 0);
     session_claim(second, 1);
+    session_dawdles(first);
     for (int round = 0; round < 20; round++) {
         char order[32];
         clear_batch(first);
@@ -329,7 +334,7 @@ static void test_a_lock_held_too_long_means_redo(void **state) {
     sql(books, "BEGIN; SELECT FROM paybuf.account FOR UPDATE");
     int64_t before_ms = pay_clock_ms();
     assert_int_equal(PAY_SETTLE_FAILED, settle(s));
-    assert_in_range(pay_clock_ms() - before_ms, 4500, 7000);
+    assert_in_range(pay_clock_ms() - before_ms, 4500, 30000);
     sql(books, "ROLLBACK");
     assert_move(PAY_REDO, &s->error);
     assert_string_equal("55P03", s->error.code);
@@ -357,7 +362,7 @@ static void test_a_deadlock_means_redo(void **state) {
     pay_pg_sync(other);
     pay_pg_flush(other);
     until(watcher, "SELECT cardinality(pg_blocking_pids(%d)) > 0", pay_pg_backend_pid(other));
-    sleep_ms(1300);
+    sleep_ms(2500); /* its check comes after one; the settle gives up after five */
     sql(holder, "ROLLBACK");
     assert_int_equal(PAY_SETTLE_FAILED, wait_settle(s));
     assert_move(PAY_REDO, &s->error);
@@ -437,6 +442,7 @@ static void test_payments_are_inserted_in_the_order_of_their_key(void **state) {
     open_account("c", 1000);
     struct session *s = session_open("one");
     session_claim(s, 0);
+    session_dawdles(s);
     add_record(s, 0, "o-3", 1, "a", 100); /* neither arrival nor accounts are in the keys' order */
     add_record(s, 0, "o-2", 1, "c", 100);
     add_record(s, 0, "o-1", 1, "b", 100);
@@ -479,7 +485,7 @@ static void test_a_backend_killed_while_it_commits_leaves_nothing_and_the_sessio
     open_account("alice", 1000);
     struct session *s = session_open("one");
     session_claim(s, 0);
-    slow_commit("PERFORM pg_sleep(20)");
+    slow_commit("PERFORM pg_sleep(120)");
     add_record(s, 0, "o-1", 1, "alice", 100);
     assert_int_equal(PAY_OK, begin_settle(s));
     assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
@@ -507,7 +513,8 @@ static void test_a_connection_lost_while_the_commit_succeeds_is_unknown_and_the_
     open_account("alice", 1000);
     struct session *s = session_open("one"), *next = session_open("next");
     session_claim(s, 0);
-    slow_commit("PERFORM pg_sleep(0.5)");
+    session_dawdles(s);
+    slow_commit("PERFORM pg_sleep(3)");
     add_record(s, 0, "o-1", 1, "alice", 100);
     assert_int_equal(PAY_OK, begin_settle(s));
     assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
@@ -519,7 +526,7 @@ static void test_a_connection_lost_while_the_commit_succeeds_is_unknown_and_the_
     assert_move(PAY_SESSION_OVER, &s->error);
     /* A plain SELECT would still see the old offset now; a claim waits for the lock and sees the truth. */
     assert_int_equal(0, sql_number(books, "SELECT next_offset FROM paybuf.processed_offset WHERE partition = 0"));
-    session_claim(next, 0);
+    session_claim_patiently(next, 0);
     assert_int_equal(1, next->rows[0].next_offset);
     assert_int_equal(1, sql_number(books, "SELECT count(*) FROM paybuf.payment"));
     fast_commit();
