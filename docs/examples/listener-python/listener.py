@@ -93,7 +93,7 @@ def main():
                     offset[key] = gap.pop(p)[2]
                     consumer.seek(TopicPartition(REPLIES, p, offset[key]))
                     rewound.add(p)
-            for (p, g), old in was.items():
+            for (p, g), old in sorted(was.items()):     # in one order, or two listeners would wait for each other
                 at = min(offset[p, g], gap[p][2]) if p in gap else offset[p, g]
                 sql.execute(MOVE, {"p": p, "g": g, "next": n[p, g], "offset": at, "e0": e0[p, g], "ledger": ledger, "was": old})
                 if sql.rowcount != 1:
