@@ -102,7 +102,7 @@ static bool unknown_key(struct load *load, const char *section, const char *key,
         pay_suggestion_offer(&suggestion, names[i]);
     }
     const char *near = pay_suggestion_take(&suggestion);
-    if (near == NULL) return fail(load, written, "isn't a setting; --help lists them all");
+    if (near == NULL) return fail(load, written, "isn't a setting; paybuf --help-settings lists them all");
     snprintf(why, sizeof why, "isn't a setting; did you mean %s in [%.*s]?", strchr(near, '.') + 1,
              (int)strcspn(near, "."), near);
     return fail(load, written, why);
@@ -203,7 +203,18 @@ static bool is_foreign_variable(const char *name) {
     return false;
 }
 
-/* A variable that no setting has but that differs from one by a letter or two is a slip; silently ignored, it would be a trap. */
+/* Nothing but settings begins so. */
+static bool is_of_a_section(const char *name) {
+    static const char *const prefixes[] = {"PAYBUF_PRODUCER_", "PAYBUF_WORKER_", "PAYBUF_TOKEN_",
+                                           "PAYBUF_DATABASE_", "PAYBUF_TOPICS_", "PAYBUF_KAFKA_"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) return true;
+    }
+    return false;
+}
+
+/* A variable that no setting has but that is named after a section, or differs from one by a letter or two, is a slip; silently ignored,
+   it would be a trap. */
 static bool check_variable(struct load *load, const char *name) {
     static char names[PAY_CONFIG_KEYS_MAX + 64][128];
     size_t count, filled = 0;
@@ -215,9 +226,10 @@ static bool check_variable(struct load *load, const char *name) {
         pay_kafka_settings_variable(settings[i].name, names[filled++], sizeof names[0]);
     }
     for (size_t i = 0; i < filled; i++) pay_suggestion_offer(&suggestion, names[i]);
-    if (suggestion.best_distance == 0 || suggestion.best_distance > 2) return true;
-    char why[256];
-    snprintf(why, sizeof why, "in the environment isn't a setting; did you mean %s?", suggestion.best);
+    bool similar = suggestion.best_distance <= 2;
+    if (suggestion.best_distance == 0 || (!similar && !is_of_a_section(name))) return true;
+    char why[256] = "in the environment isn't a setting; paybuf --help-settings lists them all";
+    if (similar) snprintf(why, sizeof why, "in the environment isn't a setting; did you mean %s?", suggestion.best);
     return fail(load, name, why);
 }
 
@@ -272,6 +284,25 @@ static bool load_flags(struct load *load, int *argc, char **argv) {
     return true;
 }
 
+/* --- what only all of them together show --------------------------------------------------------------------------------------- */
+
+/* A worker that answers into its own requests would answer its answers, for ever. */
+static bool check_topics(struct load *load) {
+    const struct pay_config *config = load->config;
+    const struct {
+        const char *left, *right, *names;
+    } pairs[] = {{config->request_topic, config->reply_topic, "request and reply"},
+                 {config->request_topic, config->dead_letter_topic, "request and dlq"},
+                 {config->reply_topic, config->dead_letter_topic, "reply and dlq"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        if (strcmp(pairs[i].left, pairs[i].right) != 0) continue;
+        snprintf(load->message, load->message_size, "[topics] %s are both %s; give each a topic of its own",
+                 pairs[i].names, pairs[i].left);
+        return false;
+    }
+    return true;
+}
+
 bool pay_config_load(struct pay_config *config, const char *path, int *argc, char **argv, char *ret_message,
                      size_t message_size) {
     struct load load = {.config = config,
@@ -280,5 +311,6 @@ bool pay_config_load(struct pay_config *config, const char *path, int *argc, cha
                         .message_size = message_size};
     pay_config_defaults(config);
     if (load.path != NULL && load.path[0] != '\0' && !load_file(&load)) return false;
-    return load_environment(&load) && check_environment(&load) && (argc == NULL || load_flags(&load, argc, argv));
+    return load_environment(&load) && check_environment(&load) && (argc == NULL || load_flags(&load, argc, argv)) &&
+           check_topics(&load);
 }

@@ -129,6 +129,23 @@ static void a_misspelt_variable_is_an_error_but_a_foreign_one_is_not(void **stat
     SAYS("did you mean PAYBUF_KAFKA_BOOTSTRAP?");
 }
 
+static void a_variable_named_after_a_section_is_a_setting_or_an_error(void **state) {
+    (void)state;
+    setenv("PAYBUF_PRODUCER_INFLIGHT_RECORDS", "5", 1);
+    assert_false(pay_config_load(&config, NULL, NULL, NULL, message, sizeof message));
+    SAYS("PAYBUF_PRODUCER_INFLIGHT_RECORDS in the environment isn't a setting; paybuf --help-settings");
+}
+
+static void each_topic_has_a_name_of_its_own(void **state) {
+    (void)state;
+    assert_false(load_text("[topics]\nrequest = same\nreply = same\n"));
+    SAYS("[topics] request and reply are both same; give each a topic of its own");
+    assert_false(load_text("[topics]\ndlq = pay.requests\n"));
+    SAYS("request and dlq are both pay.requests");
+    assert_false(load_text("[topics]\nreply = x\ndlq = x\n"));
+    SAYS("reply and dlq are both x");
+}
+
 static void a_value_out_of_range_says_the_range(void **state) {
     (void)state;
     assert_false(load_text("[worker]\nbatch_records_max = 2001\n"));
@@ -342,6 +359,8 @@ int main(void) {
         TEST(an_unknown_key_is_an_error_with_a_suggestion),
         TEST(a_misspelt_section_is_an_error_with_a_suggestion),
         TEST(a_misspelt_variable_is_an_error_but_a_foreign_one_is_not),
+        TEST(a_variable_named_after_a_section_is_a_setting_or_an_error),
+        TEST(each_topic_has_a_name_of_its_own),
         TEST(a_value_out_of_range_says_the_range),
         TEST(a_value_that_is_no_number_says_so),
         TEST(addresses_topics_and_flags_are_judged),
