@@ -142,7 +142,10 @@ bool pay_http_chunk_begins_well(const char *buffer, const char *piece) {
     if (piece == buffer) return true; /* the chunk goes on, or its line was read before */
     const char *line = piece - 1;     /* the LF behind the size */
     if (line == buffer || line[-1] != '\r') return false;
-    while (line > buffer && line[-1] != '\n') line--;
+    line--; /* the CR */
+    while (line > buffer && line[-1] != '\n') {
+        if (*--line == '\r') return false; /* alone in an extension: some take it for the line's end */
+    }
     return line == buffer || (line - buffer >= 2 && line[-2] == '\r');
 }
 

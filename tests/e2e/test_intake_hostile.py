@@ -225,7 +225,7 @@ def test_any_host_is_served(intake, case):
 
 
 def test_http_1_1_without_a_host_is_refused(intake):
-    assert_refused(intake, message(None, [TYPE, LENGTH], BODY, host_line=False), ours=False)
+    assert_refused(intake, message(None, [TYPE, LENGTH], BODY, host_line=False))
 
 
 @cases("200-ok", "100-continue, x", "", "100-continue\r\nExpect: x")
@@ -325,3 +325,20 @@ def test_json_bombs_are_refused_as_anything_else(connection, case):
     status, headers, body = connection.post(case)
     assert status == 400 and headers["content-type"] == "application/problem+json", body
     assert connection.post(order("after-bomb"))[0] == 202
+
+
+# --- all of its connections ---
+
+def test_an_intake_that_was_full_until_all_hung_up_at_once_serves_the_next(new_ledger):
+    """Full, libmicrohttpd stops listening, and listens again only when it is run with room: once nobody is left nothing would run it."""
+    full = new_ledger(workers=())
+    full.start("producer", **PATIENT, PAYBUF_PRODUCER_CONNECTIONS_MAX="2")
+    clients = [Connection(full.env["PAYBUF_HTTP_URL"]) for _ in range(2)]
+    for client in clients:
+        client.post(order("full"))
+    full.freeze("producer")
+    for client in clients:
+        client.close()
+    full.thaw("producer")
+    with Connection(full.env["PAYBUF_HTTP_URL"], timeout_s=50) as connection:
+        assert connection.post(order("next"))[0] == 202

@@ -186,6 +186,8 @@ static void lines_between_chunks_end_with_cr_lf(void **state) {
     } cases[] = {{"", true},
                  {"5\r\n", true},
                  {"5;a=b\r\n", true},
+                 {"5;a\rb\r\n", false},
+                 {"hello\r\n5;\r\r\n", false},
                  {"\r\n5\r\n", true},
                  {"hello\r\n5\r\n", true},
                  {"a\n\r\n5\r\n", true},
