@@ -14,6 +14,7 @@
 #include "codec/request_codec.h"
 #include "kafka/kafka_conf.h"
 #include "kafka/kafka_reaper.h"
+#include "pg/pg.h"
 #include "producer/auth.h"
 #include "producer/http.h"
 #include "producer/intake.h"
@@ -82,6 +83,10 @@ static bool check(const struct pay_config *config, char *ret_message, size_t mes
         return false;
     }
     if (!check_files(config, ret_message, message_size)) return false;
+    if (config->producer_database[0] != '\0' && pay_pg_check_url(config->producer_database, &error) != PAY_OK) {
+        snprintf(ret_message, message_size, "[producer] database: %s", error.text);
+        return false;
+    }
     if (pay_kafka_settings_check(config->kafka, config->kafka_count, &error) == PAY_OK) return true;
     snprintf(ret_message, message_size, "%s", error.text);
     return false;

@@ -9,6 +9,8 @@
 #include "base/options.h"
 #include "base/signals.h"
 #include "codec/request_codec.h"
+#include "kafka/kafka_conf.h"
+#include "pg/pg.h"
 #ifdef PAY_CRASH_POINTS
 #include "worker/crash_point.h"
 #endif
@@ -79,6 +81,16 @@ static bool admin_ready(void *argument, char *reason, size_t reason_size) {
 static void admin_metrics(void *argument, FILE *out) {
     struct program *program = argument;
     pay_worker_metrics(program->worker, out);
+}
+
+/* What can be judged without servers. */
+static bool check(const struct pay_config *config, char *ret_message, size_t message_size) {
+    struct pay_error error;
+    if (pay_pg_check_url(config->database_url, &error) == PAY_OK &&
+        pay_kafka_settings_check(config->kafka, config->kafka_count, &error) == PAY_OK)
+        return true;
+    snprintf(ret_message, message_size, "%s", error.text);
+    return false;
 }
 
 static bool open_parts(struct program *program) {
@@ -186,6 +198,7 @@ int main(int argc, char **argv) {
                     "  PAYBUF_WORKER_ADMIN=127.0.0.1:9465 paybuf-worker --worker.batch_records_max=500\n",
         .version = PAY_VERSION,
         .sample_section = "worker",
+        .check = check,
     };
     char message[512];
     enum pay_exit status;

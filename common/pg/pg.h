@@ -48,6 +48,9 @@ struct pay_pg_options {
 #define PAY_PG_CONNECT_TIMEOUT_MS 5000
 #define PAY_PG_CALL_TIMEOUT_MS 30000
 
+/* OK, or REFUSE: libpq can't read it. Connects to nothing. */
+enum pay_move pay_pg_check_url(const char *url, struct pay_error *error);
+
 /* OK; AGAIN: not reachable now; REFUSE: it won't get better by itself (password, database, role, standby, pooler, fsync). */
 enum pay_move pay_pg_open(const struct pay_pg_options *options, struct pay_pg **ret_pg, struct pay_error *error);
 void pay_pg_close(struct pay_pg *pg); /* NULL is fine; never blocks */

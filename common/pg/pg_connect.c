@@ -80,15 +80,21 @@ static enum pay_move connect_failed(PGconn *connection, struct pay_error *error)
     return pay_pg_fail(error, move, code, "can't connect to PostgreSQL: %s", text);
 }
 
-static enum pay_move check_url(const char *url, struct pay_error *error) {
+enum pay_move pay_pg_check_url(const char *url, struct pay_error *error) {
     char *message = NULL;
     PQconninfoOption *parsed = PQconninfoParse(url, &message);
     if (parsed != NULL) {
         PQconninfoFree(parsed);
         return PAY_OK;
     }
-    pay_pg_fail(error, PAY_REFUSE, "", "the database URL can't be read: %s",
-                message != NULL ? message : "out of memory");
+    /* libpq repeats what it can't read. */
+    bool has_secret = strchr(url, '@') != NULL || strstr(url, "password") != NULL;
+    pay_pg_fail(
+        error, PAY_REFUSE, "", "the database URL can't be read: %s",
+        has_secret
+            ? "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, other characters than letters and digits as %40"
+        : message != NULL ? message
+                          : "out of memory");
     PQfreemem(message);
     return PAY_REFUSE;
 }
@@ -212,7 +218,7 @@ static enum pay_move prepare_session(struct pay_pg *pg, const struct pay_pg_opti
 
 enum pay_move pay_pg_open(const struct pay_pg_options *options, struct pay_pg **ret_pg, struct pay_error *error) {
     int64_t timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : PAY_PG_CONNECT_TIMEOUT_MS;
-    enum pay_move move = check_url(options->url, error);
+    enum pay_move move = pay_pg_check_url(options->url, error);
     if (move != PAY_OK) return move;
     struct pay_pg *pg = calloc(1, sizeof *pg);
     if (pg == NULL) abort();

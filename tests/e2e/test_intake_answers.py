@@ -253,6 +253,8 @@ def test_the_command_line_says_what_is_wrong(intake):
     assert done.returncode == 78 and "no API keys" in done.stderr
     done = run_producer(intake, "--producer.lisen=127.0.0.1:1")
     assert done.returncode == 78 and "did you mean listen" in done.stderr
+    done = run_producer(intake, "--check-config", "--producer.database=nonsense://me:secret@here")
+    assert done.returncode == 78 and "[producer] database: the database URL can't be read" in done.stderr and "secret" not in done.stderr
     done = run_producer(intake, "--hepl")
     assert done.returncode == 2 and "--help" in done.stderr
     done = run_producer(intake, "--kafka.test.mock.num.brokers=3")
