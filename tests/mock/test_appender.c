@@ -292,6 +292,12 @@ static void a_fatal_producer_is_routine(void **state) {
     refused_append(RD_KAFKA_RESP_ERR_INVALID_RECORD);
 }
 
+/* librdkafka takes "duplicate sequence number" for a delivery whose offset it doesn't know. */
+static void a_success_without_an_offset_is_unknown_and_the_producer_is_replaced(void **state) {
+    (void)state;
+    refused_append(RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER);
+}
+
 static void a_retriable_error_is_nothing_anybody_sees(void **state) {
     (void)state;
     const char *reason;
@@ -411,6 +417,7 @@ int main(void) {
         TEST(a_dead_partition_doesnt_take_the_others_with_it),
         TEST(a_failed_append_is_unknown_and_the_producer_is_replaced),
         TEST(a_fatal_producer_is_routine),
+        TEST(a_success_without_an_offset_is_unknown_and_the_producer_is_replaced),
         TEST(a_retriable_error_is_nothing_anybody_sees),
         TEST(draining_refuses_new_ones_and_ends_the_old_ones),
         TEST(closing_with_calls_under_way_leaves_them_unknown),
