@@ -51,6 +51,7 @@ enum pay_exit audit_take_lanes(struct audit *audit, const struct lanes *lanes, c
     audit->progress = calloc(1, sizeof *audit->progress);
     if (audit->lanes == NULL || audit->progress == NULL) abort();
     int64_t records = 0;
+    audit->whole = scope->partition < 0;
     for (int32_t p = 0; p < lanes->count; p++) {
         if (scope->partition >= 0 && scope->partition != p) continue;
         struct audit_lane *lane = &audit->lanes[audit->lane_count++];

@@ -49,6 +49,7 @@ struct audit {
     struct audit_source *source;
     bool quick;
     bool draws; /* the progress line */
+    bool whole; /* all lanes */
     char ledger_id[37];
     char request_topic[PAY_TOPIC_MAX + 1], reply_topic[PAY_TOPIC_MAX + 1], dead_letter_topic[PAY_TOPIC_MAX + 1];
     int64_t taken_at_us;        /* the moment that is judged */

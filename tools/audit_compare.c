@@ -1,6 +1,7 @@
 #include "tools/audit_compare.h"
 
 #include "codec/reply_codec.h"
+#include "codec/reply_record.h"
 
 #include <string.h>
 
@@ -8,48 +9,24 @@ static bool same(const void *a, size_t a_length, const void *b, size_t b_length)
     return a_length == b_length && (a_length == 0 || memcmp(a, b, a_length) == 0);
 }
 
-static bool key_is_right(const struct pay_record *record, const struct pay_log_record *reply) {
-    if (record->key[0] == '\0') return reply->key == NULL;
-    return reply->key != NULL && same(record->key, strlen(record->key), reply->key, reply->key_length);
-}
-
-/* Exactly one header of this name with this value; none when `value` is NULL. */
-static bool header_is(const struct pay_log_record *reply, const char *name, const char *value, size_t length) {
+/* Exactly one header of this name with this value. */
+static bool header_is(const struct pay_log_record *reply, const struct pay_header *wanted) {
     bool found = false;
     for (size_t i = 0; i < reply->header_count; i++) {
         const struct pay_header *header = &reply->headers[i];
-        if (strcmp(header->name, name) != 0) continue;
-        if (found || value == NULL || header->value == NULL || !same(value, length, header->value, header->length))
+        if (strcmp(header->name, wanted->name) != 0) continue;
+        if (found || header->value == NULL || !same(wanted->value, wanted->length, header->value, header->length))
             return false;
         found = true;
     }
-    return found == (value != NULL);
-}
-
-static bool text_is(const struct pay_log_record *reply, const char *name, const char *value) {
-    return header_is(reply, name, value, value != NULL ? strlen(value) : 0);
+    return found;
 }
 
 /* The name of the first header that isn't right; NULL: all are. */
-static const char *wrong_header(const struct audit *audit, const struct pay_record *record,
-                                const struct pay_answer *answer, const struct pay_log_record *reply) {
-    char position[PAY_POSITION_TEXT_MAX], id[PAY_TOPIC_MAX + PAY_POSITION_TEXT_MAX + 2], type[48],
-        time[PAY_TIME_TEXT_MAX];
-    pay_position_format(&record->position, position);
-    snprintf(id, sizeof id, "%s/%s", audit->request_topic, position);
-    snprintf(type, sizeof type, "paybuf.payment.%s", pay_outcome_name(answer->outcome));
-    pay_time_format(answer->decided_at_us, time);
-    const struct {
-        const char *name, *value;
-    } wanted[] = {{"ce_specversion", "1.0"},
-                  {"ce_id", id},
-                  {"ce_type", type},
-                  {"ce_time", time},
-                  {"content-type", "application/json"},
-                  {"ce_subject", record->key[0] != '\0' ? record->key : NULL}};
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-        if (!text_is(reply, wanted[i].name, wanted[i].value)) return wanted[i].name;
-    return header_is(reply, "traceparent", record->traceparent, record->traceparent_length) ? NULL : "traceparent";
+static const char *wrong_header(const struct pay_reply_record *wanted, const struct pay_log_record *reply) {
+    for (size_t i = 0; i < wanted->header_count; i++)
+        if (!header_is(reply, &wanted->headers[i])) return wanted->headers[i].name;
+    return NULL;
 }
 
 /* Where two texts part, with a little of both. */
@@ -71,22 +48,28 @@ static void say_values(struct audit *audit, const char *where, const char *wante
 }
 
 void audit_compare(struct audit *audit, const struct pay_record *record, const struct pay_answer *answer,
-                   const struct pay_log_record *reply) {
-    char wanted[PAY_REPLY_TEXT_MAX], where[PAY_POSITION_TEXT_MAX];
-    size_t length = pay_reply_format(record, answer, wanted, sizeof wanted);
+                   int64_t covers_from, const struct pay_log_record *reply) {
+    struct pay_reply_record wanted;
+    char where[PAY_POSITION_TEXT_MAX];
+    pay_reply_record_make(record, answer, covers_from, audit->request_topic, audit->ledger_id, &wanted);
     pay_position_format(&record->position, where);
-    if (!same(wanted, length, reply->value, reply->value_length)) {
-        say_values(audit, where, wanted, length, reply);
+    if (!same(wanted.value, wanted.value_length, reply->value, reply->value_length)) {
+        say_values(audit, where, wanted.value, wanted.value_length, reply);
         return;
     }
-    if (!key_is_right(record, reply)) {
+    if ((wanted.key != NULL) != (reply->key != NULL) ||
+        !same(wanted.key, wanted.key_length, reply->key, reply->key_length)) {
         difference_add(&audit->differences, "reply_key_differs", where, "the reply's key isn't the request's order_id");
         return;
     }
-    const char *header = wrong_header(audit, record, answer, reply);
+    const char *header = wrong_header(&wanted, reply);
     if (header != NULL)
         difference_add(&audit->differences, "reply_header_differs", where, "the reply's header %s isn't as it must be",
                        header);
+    else if (reply->header_count != wanted.header_count)
+        difference_add(&audit->differences, "reply_header_differs", where,
+                       "the reply has %zu headers, and %zu of them are as they must be", reply->header_count,
+                       wanted.header_count);
 }
 
 void audit_count_by_reply(struct audit_tally *tally, const struct pay_log_record *record) {

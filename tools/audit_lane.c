@@ -12,7 +12,8 @@
 struct answered {
     int64_t offset;
     const struct pay_record *record; /* NULL with --quick */
-    bool has_answer;                 /* false: settled, and no reason on file */
+    bool impossible;                 /* a row about its order isn't one that a worker writes */
+    bool has_answer;                 /* false: settled, and no reason on file that can be read */
     struct pay_answer answer;
 };
 
@@ -73,6 +74,12 @@ static void check_letter(struct merge *merge, const struct answered *request) {
 static void check_rows(struct merge *merge, const struct answered *request) {
     char where[PAY_POSITION_TEXT_MAX];
     if (merge->audit->quick) return;
+    if (request->impossible) {
+        difference_add(&merge->audit->differences, "impossible_row", audit_where(merge->lane, request->offset, where),
+                       "a payment row of its order %s/%s has a place or a word that paybuf doesn't write",
+                       request->record->request.tenant, request->record->request.order_id);
+        return;
+    }
     if (!request->has_answer) {
         difference_add(&merge->audit->differences, "undecided", audit_where(merge->lane, request->offset, where),
                        "settled (below P, %" PRId64 "), and no row says what became of it",
@@ -142,7 +149,8 @@ static enum pay_exit match(struct merge *merge, const struct answered *request) 
     if (merge->audit->quick) audit_count_by_reply(&merge->lane->tally, &merge->replies->record);
     if (!merge->audit->quick) check_letter(merge, request);
     if (!merge->audit->quick && request->has_answer)
-        audit_compare(merge->audit, request->record, &request->answer, &merge->replies->record);
+        audit_compare(merge->audit, request->record, &request->answer, merge->replies->headers.covers_from,
+                      &merge->replies->record);
     return next_reply(merge);
 }
 
@@ -153,8 +161,9 @@ static enum pay_exit next_request(struct merge *merge, struct answered *ret_requ
     if (status != PAY_EXIT_OK || !*ret_found) return status;
     ret_request->offset = found.offset;
     ret_request->record = found.record;
-    ret_request->has_answer =
-        found.record != NULL && pay_answer_find(found.record, found.refusal, found.known, &ret_request->answer);
+    ret_request->impossible = !pay_known_possible(found.known);
+    ret_request->has_answer = found.record != NULL && !ret_request->impossible &&
+                              pay_answer_find(found.record, found.refusal, found.known, &ret_request->answer);
     return PAY_EXIT_OK;
 }
 

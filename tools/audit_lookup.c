@@ -11,7 +11,8 @@ struct looking {
     const struct lane_view *lane;
     uint32_t *record_of; /* refusals: nth -> record */
     bool full;
-    const char *broken; /* a row that can't be understood */
+    const char *broken; /* a refusal's column that can't be understood */
+    uint32_t broken_record;
 };
 
 static bool take_decision(void *argument, const struct pay_pg_row *row) {
@@ -19,8 +20,8 @@ static bool take_decision(void *argument, const struct pay_pg_row *row) {
     struct pay_decision *decision = pay_batch_add_known(looking->batch, (uint32_t)pay_pg_column_int8(row, 0) - 1);
     looking->full = decision == NULL;
     if (decision == NULL) return false;
-    const char *broken = pay_payment_row_read(row, 1, decision);
-    if (broken != NULL) looking->broken = broken;
+    if (pay_payment_row_read(row, 1, decision) != NULL)
+        decision->position = (struct pay_position){0}; /* pay_known_possible */
     return true;
 }
 
@@ -31,7 +32,10 @@ static bool take_refusal(void *argument, const struct pay_pg_row *row) {
     columns.count = REFUSAL_COLUMNS;
     for (int i = 0; i < REFUSAL_COLUMNS; i++) columns.columns[i] = pay_pg_column(row, 1 + i);
     const char *broken = audit_row_refusal(&columns, pay_batch_add_refusal(looking->batch, record));
-    if (broken != NULL) looking->broken = broken;
+    if (broken != NULL && looking->broken == NULL) {
+        looking->broken = broken;
+        looking->broken_record = record;
+    }
     return true;
 }
 
@@ -84,7 +88,10 @@ enum pay_move audit_look_up(struct pay_pg *pg, const struct lane_view *lane, str
     if (move == PAY_OK) move = look_up_refusals(&looking, pg, error);
     if (move != PAY_OK || looking.broken == NULL) return move;
     *error = (struct pay_error){.move = PAY_HALTED};
-    snprintf(error->text, sizeof error->text, "%s holds a word that this program doesn't know; install a newer paybuf",
-             looking.broken);
+    char where[PAY_POSITION_TEXT_MAX];
+    pay_position_format(&batch->records[looking.broken_record].position, where);
+    snprintf(error->text, sizeof error->text,
+             "%s of %s holds a word that this program doesn't know; was the row changed by hand?", looking.broken,
+             where);
     return PAY_HALTED;
 }

@@ -55,8 +55,11 @@ static enum pay_exit sort_failed(struct offline *offline, const struct sorter *s
 }
 
 static enum pay_exit unknown_word(struct offline *offline, const char *column) {
+    const struct pay_position *at = &offline->refusal.position;
     return tool_fail(offline->tool, PAY_EXIT_FAILURE,
-                     "%s holds a word that this program doesn't know; install a newer paybuf", column);
+                     "%s of %" PRId64 "-%" PRId32 "-%" PRId64
+                     " holds a word that this program doesn't know; was the row changed by hand?",
+                     column, at->generation, at->partition, at->offset);
 }
 
 /* NULL: missing or damaged; audit_offline_verify says which. */
@@ -328,8 +331,8 @@ static enum pay_exit take_known(struct offline *offline, const struct pay_log_re
             struct pay_decision *decision = &offline->pool[count++];
             if (count > KNOWN_MAX || !dump_decode_row(offline->head.data, offline->head.data_length, &row))
                 return PAY_EXIT_DIFFERENCES;
-            const char *broken = audit_row_decision(&row, decision);
-            if (broken != NULL) return unknown_word(offline, broken);
+            if (audit_row_decision(&row, decision) != NULL)
+                decision->position = (struct pay_position){0}; /* pay_known_possible */
             decision->next = (struct pay_decision *)*ret_known;
             *ret_known = decision;
         }

@@ -381,7 +381,9 @@ enum pay_exit audit_online_open(struct audit *audit, const struct audit_scope *s
     *online = (struct online){.source = {&online_ops}, .audit = audit, .partition = {-1, -1, -1}};
     audit->source = &online->source;
     name_topics(audit);
+    int32_t replies = 0;
     enum pay_exit status = tool_partitions(tool, audit->request_topic, &partitions);
+    if (status == PAY_EXIT_OK) status = tool_partitions(tool, audit->reply_topic, &replies);
     if (status == PAY_EXIT_OK) status = tool_open_database(tool, PAY_PG_READER, &online->pg);
     for (int log = 0; log < AUDIT_LOG_COUNT && status == PAY_EXIT_OK; log++)
         status = tool_open_reader(tool, log == AUDIT_REQUESTS, &online->of[log]);

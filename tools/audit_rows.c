@@ -3,6 +3,7 @@
 #include "tools/audit_books.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Where the record of a row lies. */
@@ -34,12 +35,42 @@ static int32_t lane_of(const struct audit *audit, const struct row_place *place)
     return -1;
 }
 
+/* A place where no record ever was: no such partition, a generation that never began, an offset below 0. */
+static bool is_nowhere(const struct audit *audit, const struct row_place *place) {
+    if (place->generation < 1 || place->partition < 0 || place->offset < 0) return true;
+    for (int32_t i = 0; i < audit->lane_count; i++)
+        if (audit->lanes[i].view.partition == place->partition)
+            return place->generation > audit->lanes[i].view.generation;
+    return audit->whole;
+}
+
+static void say_row(struct audit *audit, enum audit_table table, const struct audit_row *row, const char *where,
+                    const char *why) {
+    if (table == AUDIT_PAYMENTS)
+        difference_add(&audit->differences, "payment_without_request", where, "payment of order %s/%s, attempt %s: %s",
+                       row->columns[PAYMENT_TENANT], row->columns[PAYMENT_ORDER], row->columns[PAYMENT_ATTEMPT], why);
+    else
+        difference_add(&audit->differences, "refusal_without_request", where, "refusal: %s", why);
+}
+
+static void say_nowhere(struct audit *audit, enum audit_table table, const struct audit_row *row,
+                        const struct row_place *place) {
+    char where[80];
+    snprintf(where, sizeof where, "%" PRId64 "-%" PRId64 "-%" PRId64, place->generation, place->partition,
+             place->offset);
+    say_row(audit, table, row, where, "this ledger has no such place");
+}
+
 static bool count_row(void *argument, const struct audit_row *row) {
     struct counting *counting = argument;
     audit_digest_row(&counting->digest, row);
     if (counting->table != AUDIT_PAYMENTS && counting->table != AUDIT_REFUSALS) return true;
     struct row_place place = place_of(counting->table, row);
     int32_t index = lane_of(counting->audit, &place);
+    if (is_nowhere(counting->audit, &place)) {
+        say_nowhere(counting->audit, counting->table, row, &place);
+        return true;
+    }
     if (index < 0) return true;
     const struct lane_view *view = &counting->audit->lanes[index].view;
     struct audit_counts *counts = &counting->by_lane[index];
@@ -99,12 +130,8 @@ static bool judge_row(void *argument, const struct audit_row *row) {
     } else if (place.offset < view->request_end &&
                !take_bit(payment ? listing->lane->own_payment : listing->lane->own_refusal,
                          place.offset - view->request_start)) {
-        difference_add(&listing->audit->differences, payment ? "payment_without_request" : "refusal_without_request",
-                       where,
-                       "%s%s%s%s: no record there left this row, or another row has the same "
-                       "position",
-                       payment ? "payment of order " : "refusal", payment ? row->columns[PAYMENT_TENANT] : "",
-                       payment ? "/" : "", payment ? row->columns[PAYMENT_ORDER] : "");
+        say_row(listing->audit, listing->table, row, where,
+                "no record there left this row, or another row has the same position");
         listing->found++;
     }
     return true;

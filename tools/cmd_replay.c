@@ -112,6 +112,23 @@ static enum pay_exit read_from(struct tool *tool, const struct cli_value *values
     return PAY_EXIT_OK;
 }
 
+/* By the settings' names and, with --from-dump, by the dump's: a copy of another ledger's replies harms this one's topics, too. */
+static enum pay_exit check_topic(const struct audit *audit, const char *topic) {
+    const struct pay_config *config = &audit->tool->config;
+    if (strcmp(topic, audit->reply_topic) == 0 || strcmp(topic, config->reply_topic) == 0)
+        return tool_fail(audit->tool, PAY_EXIT_USAGE,
+                         "--to-topic %s: that is the ledger's own reply topic; without --to-topic replies go there, as "
+                         "they must",
+                         topic);
+    const char *const others[] = {audit->request_topic, audit->dead_letter_topic, config->request_topic,
+                                  config->dead_letter_topic};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(topic, others[i]) == 0)
+            return tool_fail(audit->tool, PAY_EXIT_USAGE, "--to-topic %s: that topic of the ledger isn't for replies",
+                             topic);
+    return PAY_EXIT_OK;
+}
+
 static enum pay_exit replay(struct audit *audit, const struct cli_value *values,
                             const struct replay_selection *selection, const struct pay_position *from) {
     const struct replay_how how = {.yes = values[YES].given,
@@ -121,6 +138,7 @@ static enum pay_exit replay(struct audit *audit, const struct cli_value *values,
                                    .state = values[STATE].text};
     if (values[DRY_RUN].given) return replay_show_dry_run(audit, selection, values[LIMIT].number);
     if (values[APPEND].given) return replay_requests(audit, selection, &how);
+    if (how.topic != NULL && check_topic(audit, how.topic) != PAY_EXIT_OK) return PAY_EXIT_USAGE;
     if (audit->lanes[0].view.generation != from->generation)
         return tool_fail(audit->tool, PAY_EXIT_NOT_FOUND, "partition %" PRId32 " is in generation %" PRId64,
                          from->partition, audit->lanes[0].view.generation);

@@ -124,10 +124,12 @@ static enum pay_exit give_all(struct replies *replies) {
         progress_at(&replies->audit->progress->bar, replies->lane->view.partition, requests.at);
         status = source->ops->requests_next(source, &requests, &request, &found);
         if (status != PAY_EXIT_OK || !found) break;
-        if (!pay_answer_find(request.record, request.refusal, request.known, &answer))
-            status = tool_fail(replies->audit->tool, PAY_EXIT_FAILURE,
-                               "%s was settled, and no row says how: rows were deleted; paybuf audit says more",
-                               audit_where(replies->lane, request.offset, where));
+        if (!pay_known_possible(request.known) ||
+            !pay_answer_find(request.record, request.refusal, request.known, &answer))
+            status = tool_fail(
+                replies->audit->tool, PAY_EXIT_FAILURE,
+                "%s was settled, and no row says how: rows were deleted or changed by hand; paybuf audit says more",
+                audit_where(replies->lane, request.offset, where));
         else if (replay_selected(replies->selection, request.record, &answer))
             status = give(replies, request.record, &answer);
     }
@@ -148,6 +150,11 @@ static enum pay_exit open_target(struct replies *replies) {
         if (replies->file != NULL) return PAY_EXIT_OK;
         return tool_fail(tool, PAY_EXIT_FAILURE, "%s can't be made: %s", how->file, strerror(errno));
     }
+    int32_t partitions;
+    enum pay_exit status = tool_partitions(tool, topic, &partitions);
+    if (status == PAY_EXIT_OK && partitions <= replies->lane->view.partition)
+        status = tool_fail(tool, PAY_EXIT_CONFIG, "%s has no partition %" PRId32, topic, replies->lane->view.partition);
+    if (status != PAY_EXIT_OK) return status;
     return reply_publisher_open(&replies->publisher, tool, topic, replies->lane->view.partition);
 }
 

@@ -68,6 +68,15 @@ static struct paybuf_listener_position *place_of(struct sending *sending, const 
     return &sending->state.entries[sending->state.count - 1];
 }
 
+/* What is sent lies behind the log's end at the first start, which the state keeps (+ 1; 0: not known yet): it isn't sent again. */
+static void keep_end(struct sending *sending, struct lane_view *view) {
+    struct paybuf_listener_position *place = place_of(sending, view);
+    int64_t end = view->processed < view->request_end ? view->processed : view->request_end;
+    if (place->resync_until == 0) place->resync_until = end + 1;
+    if (view->request_end > place->resync_until - 1) view->request_end = place->resync_until - 1;
+    if (view->request_start > view->request_end) view->request_start = view->request_end;
+}
+
 static enum pay_exit save_state(struct sending *sending, int64_t next) {
     char why[512];
     sending->place->next = next;
@@ -248,6 +257,7 @@ enum pay_exit replay_requests(struct audit *audit, const struct replay_selection
     pay_signals_install();
     replay_narrow(audit, selection);
     enum pay_exit status = load_state(&sending);
+    for (int32_t i = 0; i < audit->lane_count && status == PAY_EXIT_OK; i++) keep_end(&sending, &audit->lanes[i].view);
     for (int32_t i = 0; i < audit->lane_count && status == PAY_EXIT_OK && !pay_signals_stop_requested(); i++)
         status = send_lane(&sending, &audit->lanes[i]);
     progress_end(&audit->progress->bar);

@@ -11,7 +11,8 @@
  * log must be read, so that a restart needn't read all of it. resync-until is the E0 of a reader that started in the middle and
  * isn't synced yet, else 0. Generation 0: no reply was taken of that partition yet. output: the length of the file that the lines
  * go to, if there is one. Written atomically: a file beside it, fsync, rename, fsync of the
- * folder. A crash leaves the old file or the new one.
+ * folder. `paybuf replay --append` keeps where it stands in the request log in the same way: its own next source offset, and as
+ * resync-until the end of what it sends + 1. A crash leaves the old file or the new one.
  * Memory: state_free. Threads: one.
  */
 #ifndef PAY_TOOLS_STATE_FILE_H

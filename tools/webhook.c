@@ -48,10 +48,12 @@ bool webhook_secrets_load(const char *path, struct webhook_secrets *ret_secrets,
         *ret_secrets = secrets;
         return true;
     }
+    char at[24] = " is empty";
+    if (number > 0) snprintf(at, sizeof at, " line %d", number);
     snprintf(ret_why, why_size,
-             "%s line %d: wanted are 1 to %d secrets, a line each: whsec_ and the base64 of 24 to 64 random bytes; "
+             "%s%s: wanted are 1 to %d secrets, a line each: whsec_ and the base64 of 24 to 64 random bytes; "
              "echo whsec_$(openssl rand -base64 32) makes one",
-             path, number, WEBHOOK_SECRETS_MAX);
+             path, at, WEBHOOK_SECRETS_MAX);
     return false;
 }
 

@@ -252,7 +252,8 @@ enum pay_move pay_ledger_pg_take_known(struct pay_batch *batch, const struct pay
                 .move = PAY_SPLIT, .text = "the batch's orders have more attempts on file than one settle may read"};
             return PAY_SPLIT;
         }
-        if (!take_decision(result, row, decision)) return pay_ledger_pg_strange(error, "payment");
+        if (!take_decision(result, row, decision))
+            decision->position = (struct pay_position){0}; /* pay_known_possible */
     }
     return PAY_OK;
 }

@@ -105,19 +105,37 @@ static void fenced(struct pay_worker *w, const struct pay_error *error) {
         worker_end_session(w, error); /* lost, and nobody knows which: claim all again */
 }
 
-static void halt_poison(struct pay_worker *w, const struct pay_error *error) {
-    struct pay_batch *batch = &w->settling->batch;
-    const struct pay_position *position = &batch->records[batch->begin].position;
+/* A record of the slice stops its lane; then the slice again, without that lane. */
+static void halt_at(struct pay_worker *w, uint32_t record, enum pay_halt reason, const char *why) {
+    const struct pay_position *position = &w->settling->batch.records[record].position;
     struct pay_lane *lane = &w->lanes[position->partition];
-    struct pay_error ignored = {0};
+    struct pay_error error = {0};
     char detail[PAY_ERROR_TEXT_MAX + 128], text[PAY_POSITION_TEXT_MAX];
     pay_position_format(position, text);
-    snprintf(detail, sizeof detail, "record %s: %s: %s", text, error->code, error->text);
-    if (w->ledger->ops->halt_lane(w->ledger, lane->partition, lane->owner, lane->owner_epoch, PAY_HALT_POISON,
-                                  &ignored) == PAY_SESSION_OVER)
-        worker_end_session(w, &ignored);
+    snprintf(detail, sizeof detail, "record %s: %s", text, why);
+    if (w->ledger->ops->halt_lane(w->ledger, lane->partition, lane->owner, lane->owner_epoch, reason, &error) ==
+        PAY_SESSION_OVER)
+        worker_end_session(w, &error);
     else
-        worker_halt_lane(w, lane, PAY_HALT_POISON, detail);
+        worker_halt_lane(w, lane, reason, detail);
+}
+
+static void halt_poison(struct pay_worker *w, const struct pay_error *error) {
+    char why[PAY_ERROR_TEXT_MAX + 64];
+    snprintf(why, sizeof why, "%s: %s", error->code, error->text);
+    halt_at(w, w->settling->batch.begin, PAY_HALT_POISON, why);
+}
+
+/* False, and nothing is written: what is on file about a record's order isn't what a worker writes. Its lane halts. */
+static bool known_possible(struct pay_worker *w) {
+    uint32_t record;
+    if (pay_batch_known_possible(&w->settling->batch, &record)) return true;
+    if (w->settle_in_flight) w->ledger->ops->settle_abandon(w->ledger);
+    w->settle_in_flight = false;
+    if (worker_current(w, w->settling, record)) /* else the slice again drops it */
+        halt_at(w, record, PAY_HALT_BROKEN_INVARIANT,
+                "a payment row of its order has a place or a word that paybuf doesn't write");
+    return false;
 }
 
 static void failed(struct pay_worker *w, const struct pay_error *error) {
@@ -170,15 +188,10 @@ static void look_up(struct pay_worker *w, struct work *work) {
     if (move != PAY_OK) {
         if (move == PAY_AGAIN) error.move = PAY_REDO;
         failed(w, &error);
+    } else if (!known_possible(w)) {
+        return;
     } else if (!pay_batch_find_answers(&work->batch, &orphan)) {
-        const struct pay_position *position = &work->batch.records[orphan].position;
-        struct pay_lane *lane = &w->lanes[position->partition];
-        char detail[128], text[PAY_POSITION_TEXT_MAX];
-        pay_position_format(position, text);
-        snprintf(detail, sizeof detail, "no reason on file for the settled record %s", text);
-        w->ledger->ops->halt_lane(w->ledger, lane->partition, lane->owner, lane->owner_epoch, PAY_HALT_BROKEN_INVARIANT,
-                                  &error);
-        worker_halt_lane(w, lane, PAY_HALT_BROKEN_INVARIANT, detail); /* the slice again, without that lane */
+        halt_at(w, orphan, PAY_HALT_BROKEN_INVARIANT, "settled, and no reason on file says what became of it");
     } else {
         w->counters.looked_up += work->batch.end - work->batch.begin;
         w->slice_chosen = false;
@@ -245,16 +258,20 @@ static void rest(struct pay_worker *w) {
 
 /* --- in flight --- */
 
+static void decide_and_write(struct pay_worker *w, int64_t decided_at_us) {
+    struct pay_error error = {0};
+    if (w->slice_chosen && !known_possible(w)) return;
+    if (w->slice_chosen) pay_batch_decide(&w->settling->batch, decided_at_us);
+    w->settle_written = true;
+    if (w->ledger->ops->settle_write(w->ledger, &error) != PAY_OK) failed(w, &error);
+}
+
 static void advance(struct pay_worker *w) {
     struct pay_error error = {0};
     int64_t decided_at_us;
     switch (w->ledger->ops->settle_poll(w->ledger, &decided_at_us, &error)) {
     case PAY_SETTLE_WAITING: return;
-    case PAY_SETTLE_READ:
-        if (w->slice_chosen) pay_batch_decide(&w->settling->batch, decided_at_us);
-        w->settle_written = true;
-        if (w->ledger->ops->settle_write(w->ledger, &error) != PAY_OK) failed(w, &error);
-        break;
+    case PAY_SETTLE_READ: decide_and_write(w, decided_at_us); break;
     case PAY_SETTLE_COMMITTED: committed(w); break;
     case PAY_SETTLE_FAILED: failed(w, &error); break;
     }

@@ -98,7 +98,8 @@ static void write_hint(const char *name, char *ret_hint, size_t hint_size) {
     if (near != NULL)
         snprintf(ret_hint, hint_size, "did you mean %s?", near);
     else
-        snprintf(ret_hint, hint_size, "only settings that can't break a promise are passed on; paybuf --help-settings lists them");
+        snprintf(ret_hint, hint_size,
+                 "only settings that can't break a promise are passed on; paybuf --help-settings lists them");
 }
 
 const struct pay_kafka_setting *pay_kafka_settings_find(const char *name, char *ret_hint, size_t hint_size) {

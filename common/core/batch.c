@@ -118,6 +118,16 @@ struct pay_refusal *pay_batch_add_refusal(struct pay_batch *batch, uint32_t reco
     return refusal;
 }
 
+bool pay_batch_known_possible(const struct pay_batch *batch, uint32_t *ret_record) {
+    for (uint32_t i = batch->begin; i < batch->end; i++) {
+        if (batch->dropped[i] || batch->order_of[i] == NO_INDEX) continue;
+        if (pay_known_possible(batch->orders[batch->order_of[i]].known)) continue;
+        *ret_record = i;
+        return false;
+    }
+    return true;
+}
+
 /* A new decision joins its order's list, so that a later record of the batch sees it, and waits to be inserted. */
 static void keep_decision(struct pay_batch *batch, uint32_t record) {
     uint32_t order = batch->order_of[record];

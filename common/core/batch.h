@@ -82,6 +82,9 @@ struct pay_decision *pay_batch_add_known(struct pay_batch *batch, uint32_t order
 /* Room for a refusal found at a record's position (look-up). */
 struct pay_refusal *pay_batch_add_refusal(struct pay_batch *batch, uint32_t record);
 
+/* After known decisions are in: false, and *ret_record, at the first record about whose order a row says what no worker writes. */
+bool pay_batch_known_possible(const struct pay_batch *batch, uint32_t *ret_record);
+
 /* After known decisions and locked accounts are in: decides the slice in order. */
 void pay_batch_decide(struct pay_batch *batch, int64_t decided_at_us);
 

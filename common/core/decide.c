@@ -17,6 +17,12 @@ const struct pay_decision *pay_known_paid_below(const struct pay_decision *known
     return NULL;
 }
 
+bool pay_known_possible(const struct pay_decision *known) {
+    for (; known != NULL; known = known->next)
+        if (!pay_position_possible(&known->position)) return false;
+    return true;
+}
+
 static enum pay_reason first_difference(const struct pay_request *request, const struct pay_decision *stored) {
     if (strcmp(request->account_id, stored->account_id) != 0) return PAY_ACCOUNT_ID_DIFFERS;
     if (request->amount_minor != stored->amount_minor) return PAY_AMOUNT_MINOR_DIFFERS;

@@ -98,5 +98,7 @@ void pay_answer_from_refusal(enum pay_reason code, enum pay_field field, int64_t
 const struct pay_decision *pay_known_attempt(const struct pay_decision *known, int32_t attempt);
 /* A paid decision about an attempt below `attempt`; NULL when none. */
 const struct pay_decision *pay_known_paid_below(const struct pay_decision *known, int32_t attempt);
+/* False: one of them lies where no record can. No worker writes such a row, and nothing may be answered or decided by it. */
+bool pay_known_possible(const struct pay_decision *known);
 
 #endif

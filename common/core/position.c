@@ -56,6 +56,10 @@ bool pay_position_parse(const char *text, size_t length, struct pay_position *re
     return true;
 }
 
+bool pay_position_possible(const struct pay_position *position) {
+    return position->generation >= 1 && position->partition >= 0 && position->offset >= 0;
+}
+
 bool pay_position_equal(const struct pay_position *a, const struct pay_position *b) {
     return a->generation == b->generation && a->partition == b->partition && a->offset == b->offset;
 }

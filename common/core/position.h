@@ -23,6 +23,9 @@ size_t pay_position_format(const struct pay_position *position, char text[PAY_PO
 /* Strict: three decimal numbers without sign or leading zeros, the first >= 1, nothing else. False, and *ret untouched, otherwise. */
 bool pay_position_parse(const char *text, size_t length, struct pay_position *ret_position);
 
+/* A record can lie there: generation from 1, partition and offset from 0. */
+bool pay_position_possible(const struct pay_position *position);
+
 bool pay_position_equal(const struct pay_position *a, const struct pay_position *b);
 
 /* Decimal text of a number, as the log's headers carry it; room for 21 characters. Answers the length. */

@@ -56,6 +56,10 @@ def test_a_dump_is_judged_as_the_servers_are_and_has_the_same_hash(ledger, dump)
     assert len(online["summary"]["sha256"]) == 64 and online["summary"]["requests"] == 2004
 
 
+def test_a_reply_topic_that_is_not_there_is_named(ledger):
+    assert "the topic nobody.made.this doesn't exist" in ledger.cli("audit", "--topics.reply=nobody.made.this", ok=(78,)).stderr
+
+
 def test_the_last_lines_are_signed_off_for_the_records(ledger, dump):
     text = ledger.cli("audit", "--from-dump", str(dump)).stdout.splitlines()
     hash_of = offline(ledger, dump)["summary"]["sha256"]
@@ -112,6 +116,12 @@ def test_a_dump_is_never_written_over_another_one(ledger, dump):
     assert offline(ledger, dump)["differences"] == []
 
 
+def decline_at(place):
+    """A made-up decline that no account's books have to show."""
+    return ("INSERT INTO paybuf.payment SELECT tenant, 'made-up', 1, account_id, currency, amount_minor, outcome, reason, NULL, NULL, "
+            f"{place}, decided_at FROM paybuf.payment WHERE reason = 'unknown_account' ORDER BY order_id LIMIT 1")
+
+
 # Changes from outside, each with what the audit must call it; made as the owner of the tables, and taken back.
 DAMAGES = {
     "a payment row deleted": ("DELETE FROM paybuf.payment WHERE ctid = (SELECT ctid FROM paybuf.payment WHERE outcome = 'paid' ORDER BY order_id LIMIT 1)",
@@ -126,6 +136,9 @@ DAMAGES = {
     "a payment made up": ("INSERT INTO paybuf.payment SELECT tenant, 'made-up', 1, account_id, currency, amount_minor, outcome, reason, balance_after_minor, account_version, "
                           "log_generation, src_partition, src_offset, decided_at FROM paybuf.payment WHERE outcome = 'paid' ORDER BY order_id LIMIT 1",
                           {"payment_without_request", "version_twice"}),
+    "a payment in a partition that isn't there": (decline_at("1, 99, 5"), {"payment_without_request"}),
+    "a payment of a generation that never began": (decline_at("9, 3, 5"), {"payment_without_request"}),
+    "a refusal of a generation that never began": ("INSERT INTO paybuf.refusal VALUES (9, 3, 5, 'too_large', NULL, now())", {"refusal_without_request"}),
 }
 
 
@@ -152,8 +165,28 @@ def test_damage_to_the_tables_is_named_online_and_from_a_dump_alike(ledger, tmp_
     assert audit(ledger)["summary"]["sha256"] == before["summary"]["sha256"], "the damage was taken back"
 
 
+@pytest.mark.parametrize("change", ["src_offset = -5", "src_partition = -1", "log_generation = 0", "outcome = 'perhaps'", "outcome = 'declined', reason = 'moon'"])
+def test_a_row_with_a_value_that_no_worker_writes_is_named_with_its_order(ledger, tmp_path, change):
+    constraints = ledger.sql("SELECT string_agg(format('ALTER TABLE paybuf.payment ADD CONSTRAINT %I %s', conname, pg_get_constraintdef(oid)), ';') FROM pg_constraint "
+                             "WHERE conname IN ('payment_possible', 'payment_decision')")[0][0]
+    order, partition, offset = ledger.sql("SELECT order_id, src_partition, src_offset FROM paybuf.payment WHERE outcome = 'paid' ORDER BY order_id LIMIT 1")[0]
+    ledger.sql("ALTER TABLE paybuf.payment DROP CONSTRAINT payment_possible, DROP CONSTRAINT payment_decision; CREATE TABLE kept AS TABLE paybuf.payment")
+    try:
+        ledger.sql(f"UPDATE paybuf.payment SET {change} WHERE order_id = %s AND src_partition = %s AND src_offset = %s", order, partition, offset)
+        ledger.cli("dump", str(tmp_path / "damaged"))
+        online, from_dump = audit(ledger), offline(ledger, tmp_path / "damaged")
+        replay = ledger.cli("replay", "--reply", "--from", f"1-{partition}-{offset}", "--to-file", str(tmp_path / "replies"), "--yes", ok=(1,))
+    finally:
+        ledger.sql(f"TRUNCATE paybuf.payment; INSERT INTO paybuf.payment TABLE kept; DROP TABLE kept; {constraints}")
+    assert {"kind": "impossible_row", "where": f"1-{partition}-{offset}"}.items() <= online["differences"][0].items() and order in online["differences"][0]["detail"]
+    assert "payment_without_request" in kinds(online) and f"order default/{order}, attempt 1" in json.dumps(online["differences"])
+    assert online["differences"] == from_dump["differences"]
+    assert f"1-{partition}-{offset}" in replay.stderr and "changed by hand" in replay.stderr
+    assert audit(ledger)["differences"] == []
+
+
 def with_headers(message, **changed):
-    changed = {name.replace("_", "-") if name != "ce_time" else name: value for name, value in changed.items()}
+    changed = {name if name.startswith("ce_") else name.replace("_", "-"): value for name, value in changed.items()}
     return [(name, changed.get(name, value)) for name, value in message.headers()]
 
 
@@ -168,6 +201,9 @@ REPLY_DAMAGES = {
                                               {"missing_reply"}),
     "a value changed": (lambda m: [(m.value().replace(b'"amount_minor":', b'"amount_minor":1') if source_offset(m) == 25 else m.value(), m.headers())], {"reply_differs"}),
     "a header changed": (lambda m: [(m.value(), with_headers(m, ce_time=b"1970-01-01T00:00:00.000000Z") if source_offset(m) == 25 else m.headers())], {"reply_header_differs"}),
+    "a source changed": (lambda m: [(m.value(), with_headers(m, ce_source=b"/paybuf/other") if source_offset(m) == 25 else m.headers())], {"reply_header_differs"}),
+    "a header added": (lambda m: [(m.value(), m.headers() + [("x", b"y")] if source_offset(m) == 25 else m.headers())], {"reply_header_differs"}),
+    "a header twice": (lambda m: [(m.value(), m.headers() + [("ce_source", b"/paybuf/other")] if source_offset(m) == 25 else m.headers())], {"reply_header_differs"}),
     "a second, other answer": (lambda m: [(m.value(), m.headers())] + ([(m.value() + b" ", m.headers())] if source_offset(m) == 25 else []), {"copy_differs"}),
     "an answer to what was never asked": (lambda m: [(m.value(), m.headers())] + ([(m.value(), with_headers(m, source_offset=b"900000", covers_from=b"26"))]
                                                                                   if source_offset(m) == 25 else []), {"reply_beyond_settled"}),

@@ -178,7 +178,25 @@ def test_a_settled_record_without_a_reason_on_file_halts_broken_invariant_and_is
     halted(ledger, 0, "broken_invariant")
     wait_until(lambda: ledger.lanes()[1]["replied_offset"] == 20, 60, "the healthy lane goes on")
     assert ledger.lanes()[0]["next_offset"] == settled and ledger.answers(0) == {}
-    wait_until(lambda: "no reason on file for the settled record 1-0-0" in ledger.log("worker-1"), 60, "the log names the record")
+    wait_until(lambda: "record 1-0-0: settled, and no reason on file" in ledger.log("worker-1"), 60, "the log names the record")
+
+
+def test_a_row_at_an_impossible_place_halts_the_lane_that_asks_for_it_and_holds_up_nobody_else(new_ledger):
+    ledger = new_ledger(accounts=ACCOUNTS, partitions=2)
+    ledger.append(orders("settled", 3), partition=0)
+    ledger.wait_at_rest()
+    constraint = ledger.sql("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'payment_possible'")[0][0]
+    ledger.sql("ALTER TABLE paybuf.payment DROP CONSTRAINT payment_possible; UPDATE paybuf.payment SET src_offset = -5 WHERE order_id = 'settled-1'")
+    ledger.append(orders("settled", 3), partition=0)
+    ledger.append(orders("elsewhere", 20), partition=1)
+    halted(ledger, 0, "broken_invariant")
+    wait_until(lambda: ledger.lanes()[1]["replied_offset"] == 20, 60, "the healthy lane goes on")
+    assert ledger.lanes()[0]["next_offset"] <= 4 and ledger.children["worker-1"].poll() is None
+    wait_until(lambda: "record 1-0-4: a payment row of its order" in ledger.log("worker-1"), 60, "the log names the record")
+    ledger.sql(f"UPDATE paybuf.payment SET src_offset = 1 WHERE order_id = 'settled-1'; ALTER TABLE paybuf.payment ADD CONSTRAINT payment_possible {constraint}")
+    ledger.cli("recover", "lane", "0", "--yes")
+    ledger.wait_at_rest()
+    ledger.check()
 
 
 def test_rows_of_another_cluster_are_not_touched(new_ledger):

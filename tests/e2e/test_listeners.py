@@ -149,3 +149,17 @@ def test_of_two_that_write_the_same_books_one_ends_and_each_reply_is_booked_once
     ledger.wait_at_rest()
     first.start()
     check_books(ledger, first)
+
+
+def test_no_metadata_of_a_customer_stops_a_listener(new_ledger, listen):
+    ledger = new_ledger(accounts=ACCOUNTS)
+    metadata = ['{"n":1e400000}', '{"n":-1e-400000}', '{"n":' + "9" * 1000 + "}", '{"n":' + "[" * 29 + "]" * 29 + "}", '{"n":"\\ud83d\\ude00"}', "{}"]
+    ledger.append([(f"o-{i}".encode(), f'{{"order_id":"o-{i}","account_id":"a-1","amount_minor":1,"currency":"EUR","metadata":{data}}}'.encode(), [])
+                   for i, data in enumerate(metadata)])
+    ledger.wait_at_rest()
+    assert {answer["outcome"] for answer in ledger.answers().values()} == {"paid"}
+    listener = listen(ledger)
+    listener.start()
+    listener.wait_booked(len(metadata))
+    listener.kill()
+    assert {row[0] for row in listener.select("SELECT order_id FROM booking")} == {f"o-{i}" for i in range(len(metadata))}

@@ -211,8 +211,29 @@ def test_answers_go_to_a_file_or_another_topic_filtered(ledger, tmp_path):
     name = f"{ledger.group}.copy"
     ledger.create_topic(name, ledger.partitions)
     reply_mode(ledger, "--from", "1-3-0", "--to-topic", name, "--yes")
+    missing = reply_mode(ledger, "--from", "1-3-0", "--to-topic", "nobody.made.this", "--yes", ok=(78,))
+    assert "the topic nobody.made.this doesn't exist" in missing.stderr
     copied = {int(dict(m.headers())["source-offset"]): m.value() for m in ledger.read(name)[3]}
     assert {s: json.loads(value) for s, value in copied.items()} == {s: answer for (_, s), answer in ledger.answers(3).items()}
+
+
+def test_no_copy_of_replies_goes_into_a_topic_of_the_ledger(ledger, tmp_path):
+    """A reply among the requests would be decided as one; filtered among the replies it would hide those between."""
+    ledger.cli("dump", str(tmp_path / "dump"))
+    others = {"PAYBUF_REQUEST_TOPIC": "other.requests", "PAYBUF_REPLY_TOPIC": "other.replies", "PAYBUF_DLQ_TOPIC": "other.dlq"}
+    topics = (ledger.requests, ledger.replies, ledger.letters)
+    before, kept = [ledger.bounds(topic) for topic in topics], ledger.env
+    for topic in topics:
+        for dump in ([], ["--from-dump", str(tmp_path / "dump")]):
+            asked = reply_mode(ledger, "--from", "1-3-0", "--to-topic", topic, "--account", "a-1", "--yes", *dump, ok=(2,))
+            assert f"--to-topic {topic}" in asked.stderr
+        ledger.env = {**kept, **others}
+        try:
+            named_by_dump = reply_mode(ledger, "--from", "1-3-0", "--to-topic", topic, "--yes", "--from-dump", str(tmp_path / "dump"), ok=(2,))
+        finally:
+            ledger.env = kept
+        assert f"--to-topic {topic}" in named_by_dump.stderr
+    assert [ledger.bounds(topic) for topic in topics] == before
 
 
 # --- sent again ---
@@ -244,8 +265,10 @@ def test_an_interrupted_sending_goes_on_where_it_stood(ledger, tmp_path):
     out, err = child.communicate(timeout=60)
     assert child.returncode == 75, err
     first = json.loads(out)["sent"]
-    rest = json.loads(append_mode(ledger, "--partition", "0", "--to-offset", str(ends[0][1] - 1), "--state", str(state), "--yes", ok=(0, 4)).stdout)
+    rest = json.loads(append_mode(ledger, "--partition", "0", "--state", str(state), "--yes", ok=(0, 4)).stdout)
     ledger.wait_at_rest()
+    again = json.loads(append_mode(ledger, "--partition", "0", "--state", str(state), "--yes").stdout)
+    assert again["selected"] == again["sent"] == 0, "what it sent itself lies behind the end that the state keeps"
     valid = sum(answer["outcome"] != "invalid" or answer["reason"] == "attempt_out_of_sequence" for (p, o), answer in ledger.answers(0).items() if o < ends[0][1])
     assert 0 < first < valid and first + rest["sent"] + rest["refused"] == valid
     assert books(ledger) == before

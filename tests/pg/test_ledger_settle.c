@@ -102,6 +102,40 @@ static void test_a_stored_decision_comes_back_as_it_was_written(void **state) {
     session_close(s);
 }
 
+static void test_a_row_changed_by_hand_is_read_as_one_that_cant_be_and_the_others_as_they_are(void **state) {
+    (void)state;
+    static const char *const changes[] = {"src_offset = -5", "log_generation = 0", "outcome = 'perhaps'",
+                                          "outcome = 'declined', reason = 'moon'", "currency = 'EURO'"};
+    uint32_t record;
+    char constraints[2000];
+    snprintf(constraints, sizeof constraints, "%s",
+             sql_text(books, "SELECT string_agg(format('ALTER TABLE paybuf.payment ADD CONSTRAINT %%I %%s', conname, "
+                             "pg_get_constraintdef(oid)), ';') FROM pg_constraint "
+                             "WHERE conname IN ('payment_possible', 'payment_decision')"));
+    open_account("alice", 1000);
+    struct session *s = session_open("one");
+    session_claim(s, 0);
+    add_record(s, 0, "fine", 1, "alice", 3);
+    add_record(s, 0, "broken", 1, "alice", 4);
+    assert_commits(s);
+    sql(books, "ALTER TABLE paybuf.payment DROP CONSTRAINT payment_possible, DROP CONSTRAINT payment_decision;"
+               "CREATE TABLE kept AS TABLE paybuf.payment");
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        sql(books, "UPDATE paybuf.payment SET %s WHERE order_id = 'broken'", changes[i]);
+        clear_batch(s);
+        add_record(s, 0, "fine", 1, "alice", 3);
+        add_record(s, 0, "broken", 1, "alice", 4);
+        assert_int_equal(PAY_OK, begin_settle(s));
+        assert_int_equal(PAY_SETTLE_READ, wait_settle(s));
+        assert_false(pay_batch_known_possible(s->batch, &record));
+        assert_int_equal(1, record);
+        s->ledger->ops->settle_abandon(s->ledger);
+        sql(books, "DELETE FROM paybuf.payment; INSERT INTO paybuf.payment TABLE kept");
+    }
+    sql(books, "DROP TABLE kept; %s", constraints);
+    session_close(s);
+}
+
 /* ---- the fence ---- */
 
 static void test_a_claim_waits_for_a_settle_at_work_and_then_fences_it(void **state) {
@@ -791,6 +825,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_a_batch_leaves_its_decisions_balances_and_offsets, books_reset),
         cmocka_unit_test_setup(test_a_stored_decision_comes_back_as_it_was_written, books_reset),
+        cmocka_unit_test_setup(test_a_row_changed_by_hand_is_read_as_one_that_cant_be_and_the_others_as_they_are,
+                               books_reset),
         cmocka_unit_test_setup(test_a_claim_waits_for_a_settle_at_work_and_then_fences_it, books_reset),
         cmocka_unit_test_setup(test_a_settle_that_meets_a_claim_at_work_waits_for_it_and_then_loses, books_reset),
         cmocka_unit_test_setup(test_another_owner_epoch_or_offset_or_a_halted_lane_loses, books_reset),

@@ -296,6 +296,38 @@ static void test_the_tables_take_exactly_the_programs_words(void **state) {
             "INSERT INTO paybuf.payment VALUES ('t', 'o', 1, 'a', 'EUR', 1, 'conflict', NULL, 1, 1, 1, 0, 0, now())"));
 }
 
+static void test_rows_of_before_that_no_worker_writes_are_named_and_keep_the_schema_where_it_was(void **state) {
+    (void)state;
+    static const char *const broken[] = {"log_generation = 0", "src_partition = -1", "src_offset = -5",
+                                         "decided_at = 'infinity'"};
+    int applied;
+    sql(books, "ALTER TABLE paybuf.payment DROP CONSTRAINT payment_possible;"
+               "ALTER TABLE paybuf.refusal DROP CONSTRAINT refusal_possible;"
+               "DELETE FROM paybuf.schema_migration WHERE version = 2");
+    sql(books, "INSERT INTO paybuf.payment VALUES ('t', 'o-107', 3, 'a', 'EUR', 1, 'paid', NULL, 1, 1, 1, 0, 5, now());"
+               "INSERT INTO paybuf.refusal VALUES (1, 0, 6, 'too_large', NULL, now())");
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        sql(books, "CREATE TABLE kept AS TABLE paybuf.payment; UPDATE paybuf.payment SET %s", broken[i]);
+        struct pay_error error = apply(watcher, &applied);
+        sql(books, "DELETE FROM paybuf.payment; INSERT INTO paybuf.payment TABLE kept; DROP TABLE kept");
+        assert_move(PAY_SPLIT, &error);
+        assert_non_null(strstr(error.text, "payment of order t/o-107, attempt 3, at "));
+        assert_int_equal(0, applied);
+    }
+    sql(books, "UPDATE paybuf.refusal SET src_offset = -6");
+    struct pay_error error = apply(watcher, &applied);
+    assert_non_null(strstr(error.text, "refusal at 1-0--6"));
+    sql(books, "UPDATE paybuf.refusal SET src_offset = 6");
+    error = apply(watcher, &applied);
+    assert_move(PAY_OK, &error);
+    assert_int_equal(1, applied);
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        char code[6];
+        assert_int_equal(PAY_SPLIT, sql_fails(books, code, "UPDATE paybuf.payment SET %s", broken[i]));
+        assert_int_equal(PAY_SPLIT, sql_fails(books, code, "UPDATE paybuf.refusal SET %s", broken[i]));
+    }
+}
+
 static void test_no_table_has_an_index_on_a_hot_column(void **state) {
     (void)state;
     assert_string_equal(
@@ -321,6 +353,8 @@ int main(void) {
         cmocka_unit_test_setup(test_the_reader_role_may_only_read, books_reset),
         cmocka_unit_test_setup(test_a_login_without_the_right_is_told_what_an_administrator_must_do, books_reset),
         cmocka_unit_test_setup(test_the_tables_take_exactly_the_programs_words, books_reset),
+        cmocka_unit_test_setup(test_rows_of_before_that_no_worker_writes_are_named_and_keep_the_schema_where_it_was,
+                               books_reset),
         cmocka_unit_test_setup(test_no_table_has_an_index_on_a_hot_column, books_reset),
     };
     const char *one = getenv("PAYBUF_TEST_NAME");

@@ -215,6 +215,36 @@ static void a_poison_record_halts_its_lane_and_the_others_go_on(void **state) {
     scene_ends_well(rig, 30000);
 }
 
+/* The row that answers `order_id`; changed by hand. */
+static struct fake_payment *row_of(struct rig *rig, const char *order_id) {
+    for (uint32_t i = 0; i < rig->database.tables.payment_count; i++)
+        if (strcmp(rig->database.tables.payments[i].order_id, order_id) == 0) return &rig->database.tables.payments[i];
+    fail_msg("no row of %s", order_id);
+    return NULL;
+}
+
+static void a_row_at_an_impossible_place_halts_the_lane_that_asks_for_it_and_the_others_go_on(void **state) {
+    (void)state;
+    struct rig *rig = scene_begin("", 2);
+    rig_start_worker(rig);
+    workload_many(rig, 0, "a", 3);
+    rig_run_for(rig, 8000);
+    struct fake_payment *row = row_of(rig, "a-1");
+    int64_t offset = row->decision.position.offset;
+    row->decision.position.offset = -5;
+    workload_many(rig, 0, "a", 3);
+    workload_many(rig, 1, "b", 4);
+    rig_run_for(rig, 8000);
+    assert_int_equal(scene_halted(rig, 0), PAY_HALT_BROKEN_INVARIANT);
+    assert_int_equal(scene_row(rig, 0)->next_offset, 3);
+    assert_int_equal(workload_reply_count(rig, 0), 3);
+    assert_int_equal(scene_halted(rig, 1), PAY_HALT_NONE);
+    assert_true(history_all_answered(&rig->history, 1));
+    row_of(rig, "a-1")->decision.position.offset = offset; /* a person has looked */
+    scene_row(rig, 0)->halted = PAY_HALT_NONE;
+    scene_ends_well(rig, 30000);
+}
+
 static void a_missing_dead_letter_stops_only_its_lane(void **state) {
     (void)state;
     struct rig *rig = scene_begin("", 2);
@@ -286,6 +316,7 @@ int main(void) {
         cmocka_unit_test(records_without_our_headers_in_the_reply_log_are_skipped),
         cmocka_unit_test(rows_of_another_group_or_cluster_are_not_taken),
         cmocka_unit_test(a_poison_record_halts_its_lane_and_the_others_go_on),
+        cmocka_unit_test(a_row_at_an_impossible_place_halts_the_lane_that_asks_for_it_and_the_others_go_on),
         cmocka_unit_test(a_missing_dead_letter_stops_only_its_lane),
         cmocka_unit_test(a_dead_letter_too_large_for_its_topic_becomes_a_stub),
         cmocka_unit_test(a_full_window_stops_fetching_only_its_lane),

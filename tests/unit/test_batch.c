@@ -350,6 +350,30 @@ static void an_identity_in_two_partitions_of_the_batch_is_decided_once(void **un
     assert_int_equal(batch->accounts[0].balance_minor, 70);
 }
 
+static void a_row_that_no_worker_writes_is_found_before_anything_is_decided_by_it(void **unused) {
+    (void)unused;
+    static const struct pay_position impossible[] = {{0, 0, 7}, {-1, 0, 7}, {1, -1, 7}, {1, 0, -1}, {0, 0, 0}};
+    uint32_t record;
+    for (size_t i = 0; i < sizeof impossible / sizeof impossible[0]; i++) {
+        pay_batch_reset(batch);
+        add_pay(0, "fine", 1, "alice", 100);
+        add(an_invalid_record(1, PAY_BAD_FIELD, PAY_FIELD_CURRENCY));
+        add_pay(2, "broken", 1, "alice", 100);
+        assert_true(pay_batch_slice(batch, PAY_BATCH_RECORDS_MAX));
+        pay_batch_prepare(batch);
+        add_known(&batch->records[0], PAY_PAID, PAY_REASON_NONE);
+        add_known(&batch->records[2], PAY_PAID, PAY_REASON_NONE);
+        assert_true(pay_batch_known_possible(batch, &record));
+        struct pay_decision *broken = batch->orders[order_index("broken")].known;
+        broken->position = impossible[i];
+        add_known(&batch->records[2], PAY_DECLINED, PAY_INSUFFICIENT_FUNDS); /* it needn't be the first of the list */
+        assert_false(pay_batch_known_possible(batch, &record));
+        assert_int_equal(record, 2);
+        pay_batch_drop(batch, 2);
+        assert_true(pay_batch_known_possible(batch, &record));
+    }
+}
+
 static void the_same_ids_of_two_tenants_are_strangers(void **unused) {
     (void)unused;
     struct pay_record mine = a_record(0, "o-1", 1, "alice", 30, "EUR"),
@@ -996,6 +1020,7 @@ int main(void) {
         test(attempts_chain_within_one_batch),
         test(payments_of_one_account_are_serial_in_arrival_order),
         test(an_identity_in_two_partitions_of_the_batch_is_decided_once),
+        test(a_row_that_no_worker_writes_is_found_before_anything_is_decided_by_it),
         test(the_same_ids_of_two_tenants_are_strangers),
         test(what_is_on_file_counts_before_the_batch),
         test(a_dropped_record_is_neither_decided_nor_answered),

@@ -46,6 +46,7 @@ static void each_secret_gives_a_signature(void **state) {
 static void what_is_no_secret_is_refused_with_its_line(void **state) {
     (void)state;
     assert_false(load(""));
+    assert_non_null(strstr(why, " is empty: wanted are"));
     assert_false(load("secret\n"));
     assert_false(load(SECRET "\nwhsec_short===\n"));
     assert_non_null(strstr(why, "line 2"));

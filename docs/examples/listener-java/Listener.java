@@ -30,7 +30,7 @@ public class Listener {
                                              ledger text, PRIMARY KEY (partition, generation))""";
     static final String BOOK = """
         INSERT INTO booking SELECT r ->> 'position', r ->> 'order_id', r ->> 'account_id', r ->> 'outcome', (r ->> 'duplicate')::bool,
-                                   (r ->> 'amount_minor')::bigint FROM (SELECT ?::jsonb AS r) AS reply""";
+                                   (r ->> 'amount_minor')::bigint FROM (SELECT ?::json AS r) AS reply""";
     /** Nothing is stored when `next` isn't what this process left there: then another listener is at work. */
     static final String MOVE = """
         INSERT INTO position VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (partition, generation) DO UPDATE

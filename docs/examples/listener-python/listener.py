@@ -19,7 +19,7 @@ TABLES = """
     CREATE TABLE IF NOT EXISTS position (partition int, generation bigint, next bigint, reply_offset bigint, resync_until bigint,
                                          ledger text, PRIMARY KEY (partition, generation))"""
 BOOK = """INSERT INTO booking SELECT r ->> 'position', r ->> 'order_id', r ->> 'account_id', r ->> 'outcome', (r ->> 'duplicate')::bool,
-                                     (r ->> 'amount_minor')::bigint FROM (SELECT %s::jsonb AS r) AS reply"""
+                                     (r ->> 'amount_minor')::bigint FROM (SELECT %s::json AS r) AS reply"""
 # Nothing is stored when `next` isn't what this process left there: then another listener is at work.
 MOVE = """INSERT INTO position VALUES (%(p)s, %(g)s, %(next)s, %(offset)s, %(e0)s, %(ledger)s) ON CONFLICT (partition, generation)
           DO UPDATE SET next = %(next)s, reply_offset = %(offset)s WHERE position.next = %(was)s"""
