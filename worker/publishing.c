@@ -202,11 +202,10 @@ static enum pay_move hand_over(struct pay_worker *w, const struct pay_log_record
 
 /* A letter that can't be handed over ends its lane's session: reading the record again is the retry. */
 void worker_send_dead_letter(struct pay_worker *w, const struct pay_log_record *raw, const struct pay_record *record) {
-    struct pay_error error = {.text = "out of memory"};
-    struct pay_dead_letter letter = {0};
-    enum pay_move move = PAY_AGAIN;
-    if (pay_dead_letter_make(raw, &record->position, record->invalid, &letter))
-        move = hand_over(w, raw, &letter, &error);
+    struct pay_error error = {0};
+    struct pay_dead_letter letter;
+    pay_dead_letter_make(raw, &record->position, record->invalid, &letter);
+    enum pay_move move = hand_over(w, raw, &letter, &error);
     if (move == PAY_SPLIT) {
         pay_dead_letter_shrink(&letter, SHA256);
         move = hand_over(w, raw, &letter, &error);

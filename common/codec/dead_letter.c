@@ -1,5 +1,6 @@
 #include "codec/dead_letter.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +13,13 @@
 /* The block: headers, then the stub's text, the position's, the names. */
 static char *texts_of(const struct pay_dead_letter *letter) { return (char *)(letter->headers + letter->header_count); }
 
-bool pay_dead_letter_make(const struct pay_log_record *record, const struct pay_position *position,
+void pay_dead_letter_make(const struct pay_log_record *record, const struct pay_position *position,
                           enum pay_reason reason, struct pay_dead_letter *ret_letter) {
     size_t count = record->header_count + OWN_HEADERS, name_bytes = 0;
     for (size_t i = 0; i < record->header_count; i++) name_bytes += strlen(record->headers[i].name) + sizeof PREFIX;
     struct pay_dead_letter letter = {record->key, record->key_length, record->value, record->value_length, NULL, count};
     letter.headers = malloc(count * sizeof *letter.headers + STUB_TEXT_MAX + PAY_POSITION_TEXT_MAX + name_bytes);
-    if (letter.headers == NULL) return false;
+    assert(letter.headers != NULL);
     char *at = texts_of(&letter) + STUB_TEXT_MAX, *name = at + PAY_POSITION_TEXT_MAX;
     pay_position_format(position, at);
     letter.headers[0] = (struct pay_header){"position", at, strlen(at)};
@@ -32,7 +33,6 @@ bool pay_dead_letter_make(const struct pay_log_record *record, const struct pay_
         name += length + sizeof PREFIX;
     }
     *ret_letter = letter;
-    return true;
 }
 
 void pay_dead_letter_shrink(struct pay_dead_letter *letter, pay_sha256_fn sha256) {

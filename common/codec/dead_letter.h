@@ -30,8 +30,8 @@ struct pay_dead_letter {
 #define PAY_SHA256_BYTES 32
 typedef unsigned char *(*pay_sha256_fn)(const unsigned char *bytes, size_t length, unsigned char *ret_digest);
 
-/* False: out of memory, and *ret_letter is untouched. */
-bool pay_dead_letter_make(const struct pay_log_record *record, const struct pay_position *position,
+/* *ret_letter is to be freed. */
+void pay_dead_letter_make(const struct pay_log_record *record, const struct pay_position *position,
                           enum pay_reason reason, struct pay_dead_letter *ret_letter);
 
 /* Too large even for the dead letter topic: its stub takes its place. */

@@ -80,6 +80,12 @@ static void what_is_not_there_or_no_object_has_no_member(void **state) {
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) expect(texts[i], "a", NULL);
 }
 
+static void text_that_ends_early_is_read_no_further(void **state) {
+    (void)state;
+    static const char *const texts[] = {"{", "{\"b\"", "{\"b\":", "{\"b\":1", "{\"b\":1,", "{\"b\":[1", "{\"b\":1}"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) expect(texts[i], "a", NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_given_as_it_was_sent),
@@ -89,6 +95,7 @@ int main(void) {
         cmocka_unit_test(a_name_is_known_however_it_is_escaped),
         cmocka_unit_test(a_part_of_a_name_is_another_name),
         cmocka_unit_test(what_is_not_there_or_no_object_has_no_member),
+        cmocka_unit_test(text_that_ends_early_is_read_no_further),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1301,6 +1301,21 @@ static void out_of_memory_stops_the_program_and_refuses_nobody(void **state) {
 #endif
 }
 
+static void what_a_record_is_read_from_is_found_in_its_headers(void **state) {
+    (void)state;
+    const struct pay_header headers[] = {
+        {"tenant", "first", 5}, {"other", "x", 1}, {"traceparent", "00-1", 4}, {"tenant", "shop", 4}};
+    const struct pay_log_record raw = {
+        .key = "k", .key_length = 1, .value = "value", .value_length = 5, .headers = headers, .header_count = 4};
+    struct pay_record_bytes bytes;
+    pay_record_bytes_of(&raw, &bytes);
+    assert_int_equal(bytes.tenant_count, 2); /* which is refused */
+    assert_memory_equal(bytes.tenant, "shop", bytes.tenant_length);
+    assert_memory_equal(bytes.traceparent, "00-1", bytes.traceparent_length);
+    assert_int_equal(bytes.key_length, 1);
+    assert_memory_equal(bytes.value, "value", bytes.value_length);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_request_is_read),
@@ -1347,6 +1362,7 @@ int main(void) {
         cmocka_unit_test(what_does_not_fit_is_not_written),
         cmocka_unit_test(the_largest_request_fits_into_its_buffer),
         cmocka_unit_test(what_is_written_is_read_back_the_same),
+        cmocka_unit_test(what_a_record_is_read_from_is_found_in_its_headers),
         cmocka_unit_test(no_bytes_crash_it_and_what_the_intake_takes_the_worker_takes),
         cmocka_unit_test(out_of_memory_stops_the_program_and_refuses_nobody),
     };
