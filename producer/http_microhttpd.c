@@ -354,8 +354,8 @@ void pay_http_tick(struct pay_http *http, int64_t now_ms) {
         [IDLE] = PAY_HTTP_IDLE_MS, [BODY] = PAY_HTTP_BODY_MS,    [STREAM] = PAY_HTTP_STREAM_MS,
         [DUE] = INT64_MAX,         [SENDING] = PAY_HTTP_SEND_MS, [PAUSED] = INT64_MAX};
     http->now_ms = now_ms;
-    http->due =
-        true; /* full or out of descriptors it listens again only when a run begins with room, and nothing else may start one */
+    /* Full, or out of descriptors, the library listens again only when a run begins with room, and nothing else may start one. */
+    http->due = true;
     for (struct link *link = http->links.next; link != &http->links; link = link->next) {
         int64_t age_ms = now_ms - link->since_ms;
         bool quiet = link->phase != DUE && link->phase != SENDING;
@@ -392,11 +392,8 @@ struct pay_http *pay_http_open(const struct pay_http_options *options, char *ret
             (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
             on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, http, MHD_OPTION_URI_LOG_CALLBACK,
             note_target, http, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-#if MHD_VERSION >= 0x00097701
+#if MHD_VERSION >= 0x00097701 /* before, judge_head is stricter than the library can be */
             MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
-#else
-            MHD_OPTION_STRICT_FOR_CLIENT,
-            0, /* 1 refuses a missing Host by itself, with its head twice; judge_head does it well */
 #endif
             MHD_OPTION_END);
         if (http->daemon != NULL) return http;

@@ -67,7 +67,7 @@ static bool count_row(void *argument, const struct audit_row *row) {
     if (counting->table != AUDIT_PAYMENTS && counting->table != AUDIT_REFUSALS) return true;
     struct row_place place = place_of(counting->table, row);
     int32_t index = lane_of(counting->audit, &place);
-    if (is_nowhere(counting->audit, &place)) {
+    if ((index < 0 || place.offset < 0) && is_nowhere(counting->audit, &place)) {
         say_nowhere(counting->audit, counting->table, row, &place);
         return true;
     }

@@ -126,16 +126,16 @@ static void halt_poison(struct pay_worker *w, const struct pay_error *error) {
     halt_at(w, w->settling->batch.begin, PAY_HALT_POISON, why);
 }
 
-/* False, and nothing is written: what is on file about a record's order isn't what a worker writes. Its lane halts. */
-static bool known_possible(struct pay_worker *w) {
+/* True, and nothing is written: what is on file about a record's order isn't what a worker writes. Its lane halts. */
+static bool halt_by_impossible_row(struct pay_worker *w) {
     uint32_t record;
-    if (pay_batch_known_possible(&w->settling->batch, &record)) return true;
+    if (pay_batch_known_possible(&w->settling->batch, &record)) return false;
     if (w->settle_in_flight) w->ledger->ops->settle_abandon(w->ledger);
     w->settle_in_flight = false;
     if (worker_current(w, w->settling, record)) /* else the slice again drops it */
         halt_at(w, record, PAY_HALT_BROKEN_INVARIANT,
                 "a payment row of its order has a place or a word that paybuf doesn't write");
-    return false;
+    return true;
 }
 
 static void failed(struct pay_worker *w, const struct pay_error *error) {
@@ -188,7 +188,7 @@ static void look_up(struct pay_worker *w, struct work *work) {
     if (move != PAY_OK) {
         if (move == PAY_AGAIN) error.move = PAY_REDO;
         failed(w, &error);
-    } else if (!known_possible(w)) {
+    } else if (halt_by_impossible_row(w)) {
         return;
     } else if (!pay_batch_find_answers(&work->batch, &orphan)) {
         halt_at(w, orphan, PAY_HALT_BROKEN_INVARIANT, "settled, and no reason on file says what became of it");
@@ -260,8 +260,10 @@ static void rest(struct pay_worker *w) {
 
 static void decide_and_write(struct pay_worker *w, int64_t decided_at_us) {
     struct pay_error error = {0};
-    if (w->slice_chosen && !known_possible(w)) return;
-    if (w->slice_chosen) pay_batch_decide(&w->settling->batch, decided_at_us);
+    if (w->slice_chosen) {
+        if (halt_by_impossible_row(w)) return;
+        pay_batch_decide(&w->settling->batch, decided_at_us);
+    }
     w->settle_written = true;
     if (w->ledger->ops->settle_write(w->ledger, &error) != PAY_OK) failed(w, &error);
 }

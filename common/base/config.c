@@ -8,6 +8,7 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 extern char **environ;
 
@@ -203,18 +204,20 @@ static bool is_foreign_variable(const char *name) {
     return false;
 }
 
-/* Nothing but settings begins so. */
-static bool is_of_a_section(const char *name) {
-    static const char *const prefixes[] = {"PAYBUF_PRODUCER_", "PAYBUF_WORKER_", "PAYBUF_TOKEN_",
-                                           "PAYBUF_DATABASE_", "PAYBUF_TOPICS_", "PAYBUF_KAFKA_"};
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) return true;
-    }
-    return false;
+/* PAYBUF_SECTION_...: nothing but settings is named so. */
+static bool is_of_section(const char *variable, const char *section) {
+    size_t length = strlen(section);
+    return strncasecmp(variable + 7, section, length) == 0 && variable[7 + length] == '_';
 }
 
-/* A variable that no setting has but that is named after a section, or differs from one by a letter or two, is a slip; silently ignored,
-   it would be a trap. */
+static bool is_of_a_section(const char *variable) {
+    for (size_t i = 0; i < pay_config_row_count; i++) {
+        if (is_of_section(variable, pay_config_rows[i].section)) return true;
+    }
+    return is_of_section(variable, "kafka");
+}
+
+/* Of no setting, but named after a section, or another by a letter or two: a slip, which silently ignored would be a trap. */
 static bool check_variable(struct load *load, const char *name) {
     static char names[PAY_CONFIG_KEYS_MAX + 64][128];
     size_t count, filled = 0;

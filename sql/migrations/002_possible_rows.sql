@@ -1,5 +1,5 @@
 -- A row lies where a record can, and was written at a moment. Rows that don't were changed by hand: the first is named, nothing is changed.
--- Adding a constraint reads both tables under a lock: a few seconds for ten million rows.
+-- Reads both tables under a lock, twice: workers wait, and begin again.
 DO $check$
 DECLARE
     broken text;

@@ -90,11 +90,8 @@ def assert_honest(stack, answers):
 
 def metrics(stack, *names):
     """The values of the intake's metrics at one moment. An admin port that doesn't answer is no 0, as it is to stack.metric: this asks until it does."""
-    def ask():
-        status, text = stack.admin("producer", "/metrics")
-        return text if status == 200 else None
-    values = dict(line.rsplit(" ", 1) for line in wait_until(ask, 60, "the intake's metrics").splitlines() if line and line[0] != "#")
-    return [int(float(values.get(name, 0))) for name in names]
+    values = wait_until(lambda: stack.metrics("producer"), 60, "the intake's metrics")
+    return [values.get(name, 0) for name in names]
 
 
 def wait_idle(stack, *others):

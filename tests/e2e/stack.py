@@ -167,13 +167,16 @@ class Stack:
         finally:
             connection.close()
 
+    def metrics(self, name):
+        """{metric with its labels: value}; None when nobody answers."""
+        status, text = self.admin(name, "/metrics")
+        lines = (line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
+        return {metric: int(float(value)) for metric, value in lines} if status == 200 else None
+
     def metric(self, name, metric, **labels):
-        """The value of a metric, 0 when it isn't there."""
+        """The value of a metric, 0 when it isn't there, or nobody answers."""
         wanted = metric + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
-        for line in self.admin(name, "/metrics")[1].splitlines():
-            if line.startswith(wanted + " "):
-                return int(float(line.split()[-1]))
-        return 0
+        return (self.metrics(name) or {}).get(wanted, 0)
 
     def wait_ready(self, name="worker-1", timeout_s=120):
         def ready():

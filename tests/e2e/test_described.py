@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from intake_calls import order
+from intake_calls import PATIENT, order
 from raw_http import message
 from stack import ROOT
 
@@ -17,7 +17,7 @@ DOCS = ROOT / "docs"
 @pytest.fixture(scope="module")
 def intake(servers):
     stack = servers.new_ledger("described", accounts=["alice"])
-    stack.start("producer", PAYBUF_PRODUCER_REQUEST_TIMEOUT_MS="60000", PAYBUF_PRODUCER_STALL_MS="60000")      # else 504 and 503 are honest, too
+    stack.start("producer", **PATIENT)
     yield stack
 
 

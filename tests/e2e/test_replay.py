@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
+from intake_calls import PATIENT        # else a line that waits long is sent twice, as it may be
 from stack import wait_until
 
 ACCOUNTS = [f"a-{i}" for i in range(6)]
-PATIENT = {"PAYBUF_PRODUCER_REQUEST_TIMEOUT_MS": "60000", "PAYBUF_PRODUCER_STALL_MS": "60000"}      # else a line that waits long is sent twice, as it may be
 
 
 @pytest.fixture(scope="module")
