@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/options.h"
 #include "base/signals.h"
+#include "codec/time_text.h"
 #include "kafka/kafka_publisher.h"
 
 #include <inttypes.h>
@@ -10,8 +11,6 @@
 #include <string.h>
 
 #define OPEN_WAIT_MS 15000
-#define IN_FLIGHT_MAX 5
-#define LINGER_MS 5            /* as SPEED measured the library alone */
 #define STANDSTILL_US 60000000 /* no report for so long: the broker is gone */
 #define PUBLISH_AT_ONCE 512
 
@@ -19,16 +18,20 @@ struct append {
     const struct pay_storm_options *options;
     struct pay_kafka_publisher *publisher;
     uint64_t published, acknowledged, failed;
+    bool over;        /* its seconds: nothing more is published */
     int64_t heard_us; /* the last report */
     bool dead;
 };
 
-/* What the intake sends: key, value, two headers. False: the queue is full, or the handle is dead. */
-static bool publish_one(struct append *append) {
+/* What the intake sends for a line of a batch: key, value, three headers. False: the queue is full, or the handle is dead. */
+static bool publish_one(struct append *append, const char *accepted_at) {
+    static const char traceparent[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     char body[PAY_WORKLOAD_BODY_MAX];
     struct pay_workload_item item;
     struct pay_error error;
-    static const struct pay_header headers[] = {{"tenant", "default", 7}};
+    const struct pay_header headers[] = {{"tenant", "default", 7},
+                                         {"accepted-at", accepted_at, strlen(accepted_at)},
+                                         {"traceparent", traceparent, sizeof traceparent - 1}};
     pay_workload_item(&append->options->workload, append->published, &item);
     struct pay_kafka_message message = {.partition = -1,
                                         .key = item.order_id,
@@ -36,7 +39,7 @@ static bool publish_one(struct append *append) {
                                         .value = body,
                                         .value_length = pay_workload_body(&item, body),
                                         .headers = headers,
-                                        .header_count = 1};
+                                        .header_count = sizeof headers / sizeof *headers};
     enum pay_move move = pay_kafka_publisher_publish(append->publisher, &message, &error);
     if (move == PAY_OK)
         append->published++;
@@ -59,23 +62,41 @@ static void take_reports(struct append *append) {
     }
 }
 
-static bool all_told(const struct append *append) {
-    return append->published == (uint64_t)append->options->count &&
-           append->acknowledged + append->failed == append->published;
+static uint64_t waiting(const struct append *append) {
+    return append->published - append->acknowledged - append->failed;
+}
+
+static bool has_more(const struct append *append) {
+    uint64_t count = (uint64_t)append->options->count;
+    return !append->over && (count == 0 || append->published < count);
+}
+
+static bool may_publish(const struct append *append) {
+    uint64_t bound = (uint64_t)append->options->outstanding;
+    return (bound == 0 || waiting(append) < bound) && has_more(append);
 }
 
 static void run(struct append *append) {
     struct pollfd descriptor = {.fd = pay_kafka_publisher_descriptor(append->publisher), .events = POLLIN};
-    append->heard_us = pay_clock_us();
-    while (!all_told(append) && !append->dead && !pay_signals_stop_requested()) {
+    const int64_t began_us = pay_clock_us(), seconds = append->options->seconds;
+    append->heard_us = began_us;
+    while ((has_more(append) || waiting(append) > 0) && !append->dead && !pay_signals_stop_requested()) {
         bool full = false;
-        for (uint32_t i = 0; i < PUBLISH_AT_ONCE && !full && append->published < (uint64_t)append->options->count; i++)
-            full = !publish_one(append);
+        char accepted_at[PAY_TIME_TEXT_MAX];
+        pay_time_format(pay_wall_clock_us(), accepted_at);
+        for (uint32_t i = 0; i < PUBLISH_AT_ONCE && !full && may_publish(append); i++)
+            full = !publish_one(append, accepted_at);
         take_reports(append);
-        if (full || append->published == (uint64_t)append->options->count) poll(&descriptor, 1, 10);
+        if (full || !may_publish(append)) poll(&descriptor, 1, 10);
         pay_signals_collect();
+        append->over = seconds > 0 && pay_clock_us() - began_us >= seconds * 1000000;
         if (pay_clock_us() - append->heard_us > STANDSTILL_US) append->dead = true;
     }
+}
+
+/* What serves it best: as SPEED measured the library alone; with a bound the intake's own settings, whose lone records don't linger. */
+static int64_t linger_ms(const struct pay_storm_options *options) {
+    return options->outstanding == 0 ? 5 : options->outstanding > 1;
 }
 
 int pay_append_run(const struct pay_storm_options *options) {
@@ -86,8 +107,8 @@ int pay_append_run(const struct pay_storm_options *options) {
     struct pay_kafka_publisher_options publisher = {
         .kafka = {.settings = &bootstrap, .setting_count = 1, .client_id = "paybuf-storm"},
         .topic = options->request_topic,
-        .in_flight_max = IN_FLIGHT_MAX,
-        .linger_ms = LINGER_MS,
+        .in_flight_max = options->outstanding == 0 ? 5 : 1,
+        .linger_ms = linger_ms(options),
         .wait_ms = OPEN_WAIT_MS};
     if (pay_kafka_publisher_open(&publisher, &append.publisher, &error) != PAY_OK) {
         fprintf(stderr, "paybuf-storm: can't append to %s: %s\n", options->request_topic, error.text);
@@ -100,5 +121,5 @@ int pay_append_run(const struct pay_storm_options *options) {
            ",\"seconds\":%.3f,\"rate\":%.0f}\n",
            append.published, append.acknowledged, append.failed, seconds, (double)append.acknowledged / seconds);
     pay_kafka_publisher_close(append.publisher);
-    return all_told(&append) && append.failed == 0 ? PAY_EXIT_OK : PAY_EXIT_FAILURE;
+    return waiting(&append) == 0 && !has_more(&append) && append.failed == 0 ? PAY_EXIT_OK : PAY_EXIT_FAILURE;
 }

@@ -7,7 +7,10 @@
 
 #include "storm_options.h"
 
-/* Appends options->count payments (no rate, no listening) and prints one JSON object. Answers the exit code. */
+/*
+ * Appends options->count payments, or for options->seconds (no rate, no listening), at most options->outstanding of them without an
+ * acknowledgement, and prints one JSON object. Answers the exit code.
+ */
 int pay_append_run(const struct pay_storm_options *options);
 
 #endif

@@ -31,8 +31,8 @@ static const char help[] =
     "  --plain            only new payments on rich accounts\n"
     "  --batch N          NDJSON batches of N lines, nothing sent again: how many an intake takes of a client that has "
     "many\n"
-    "  --append           no HTTP: straight into the request topic, as fast as librdkafka takes them (--count of "
-    "them)\n"
+    "  --append           no HTTP: straight into the request topic, as fast as librdkafka takes them\n"
+    "  --outstanding N    with --append: at most N without an acknowledgement, as under N clients (0: no bound)\n"
     "  --abort            the same in one transaction, which is then aborted: the log has them, nobody may pay them\n"
     "  --listen           also read the reply log (--kafka, PAYBUF_KAFKA_BOOTSTRAP) and wait for every answer, at most "
     "--settle S (60)\n"
@@ -67,7 +67,7 @@ static const struct flag flags[] = {
     {"patience", 1, 3600, AT(patience_s), NUMBER},      {"settle", 0, 3600, AT(settle_s), NUMBER},
     {"listen", 0, 0, AT(listen), SWITCH},               {"quiet", 0, 0, AT(quiet), SWITCH},
     {"print-accounts", 0, 0, AT(print_accounts), SWITCH}, {"append", 0, 0, AT(append), SWITCH},
-    {"abort", 0, 0, AT(abort), SWITCH},
+    {"abort", 0, 0, AT(abort), SWITCH},                 {"outstanding", 0, 1000000, AT(outstanding), NUMBER},
     {"plain", 0, 0, AT(workload.plain), SWITCH},        {"random-ids", 0, 0, AT(workload.random_ids), SWITCH},
 };
 /* clang-format on */
@@ -179,8 +179,7 @@ bool pay_storm_options_read(int argc, char **argv, struct pay_storm_options *ret
         if (!good) return complain(ret_exit, " has no value, or none that it can have", argv[i]);
         if (flag == NULL || flag->type != SWITCH) i++;
     }
-    if (ret_options->count == 0 && (ret_options->append || ret_options->abort))
-        return complain(ret_exit, "--append and --abort need a --count", "");
+    if (ret_options->count == 0 && ret_options->abort) return complain(ret_exit, "--abort needs a --count", "");
     if (ret_options->count == 0 && ret_options->seconds == 0)
         return complain(ret_exit, "--count 0 needs a bound in --seconds", "");
     return true;

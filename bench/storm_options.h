@@ -12,10 +12,11 @@ struct pay_storm_options {
     const char *url, *kafka, *request_topic, *reply_topic;
     const char *accepted_path, *status_path; /* NULL: none */
     struct pay_workload workload;
-    int64_t count;   /* payments; 0: until the time is over */
-    int64_t seconds; /* no new payment after this; 0: no bound */
-    int64_t rate;    /* payments per second; 0: as fast as the connections allow */
-    int64_t batch;   /* lines of each NDJSON batch; 0: a request for each payment */
+    int64_t count;       /* payments; 0: until the time is over */
+    int64_t seconds;     /* no new payment after this; 0: no bound */
+    int64_t rate;        /* payments per second; 0: as fast as the connections allow */
+    int64_t outstanding; /* records appended without HTTP that wait for their acknowledgement; 0: no bound */
+    int64_t batch;       /* lines of each NDJSON batch; 0: a request for each payment */
     int64_t connections, tries, timeout_s, patience_s, settle_s;
     bool listen, quiet, print_accounts, append, abort;
 };

@@ -3,7 +3,7 @@
 #
 #   nginx     answers the same 202 from memory          bare   our HTTP server alone does the same (bare_http.c)
 #   go        the usual service: net/http and franz-go, the same promise (go_intake/)
-#   librdkafka alone, for batches: the same records without HTTP
+#   librdkafka alone: the same records without HTTP, with as many under way as there are connections, or for batches no bound
 #
 # The storm is on the same machine and takes its share of the cores; it is the same for all of them.
 
@@ -37,11 +37,12 @@ compare_singles() { # CONNECTIONS
             rates[$name]+=" $(storm_rate "${url[$name]}" "$connections")"
             cost[$name]=$(us_each "$(($(cpu_ticks "${pid[$name]}") - ticks))" "$(number accepted "$bench_dir/storm.json")")
         done
+        rates[library]+=" $(library_rate --outstanding "$connections")"
     done
     local own
     # shellcheck disable=SC2086 # a list of numbers, split on purpose; so below
     own=$(median ${rates[intake]})
-    figure intake "acknowledged POSTs, $connections connections" "$own/s" "$(beside "$own" "${rates[nginx]:-}" nginx), $(beside "$own" "${rates[bare]:-}" 'bare server'), $(beside "$own" "${rates[go]:-}" Go)"
+    figure intake "acknowledged POSTs, $connections connections" "$own/s" "$(beside "$own" "${rates[nginx]:-}" nginx), $(beside "$own" "${rates[bare]:-}" 'bare server'), $(beside "$own" "${rates[library]}" 'librdkafka alone'), $(beside "$own" "${rates[go]:-}" Go)"
     figure intake '  p50, p99, p99.9' "$(latency p50_us), $(latency p99_us), $(latency p999_us)" 'as fast as the connections allow'
     figure intake '  CPU each' "${cost[intake]} us" "nginx ${cost[nginx]:--}, bare server ${cost[bare]:--}, Go ${cost[go]:--}"
 }
@@ -76,8 +77,7 @@ compare_batches() {
     local lines round own library=() ticks
     for ((round = 1; round <= rounds; round++)); do
         say "librdkafka alone, round $round of $rounds"
-        "$storm" --append --plain --count "$append_records" --seed "1$round" >"$bench_dir/append.json" || fail 'librdkafka alone appended nothing'
-        library+=("$(number rate "$bench_dir/append.json")")
+        library+=("$(library_rate)")
     done
     for lines in 100 1000; do
         own=()
@@ -108,6 +108,11 @@ storm_rate() { # URL CONNECTIONS [OPTION...]
     "$storm" --url "$1" --plain --connections "$2" --count 0 --seconds "$intake_seconds" --seed "$RANDOM" --quiet "${account_options[@]}" "${@:3}" \
         >"$bench_dir/storm.json" 2>"$bench_dir/storm.err" || fail "the storm on $1 failed: $(tail -n 3 "$bench_dir/storm.err")"
     number rate "$bench_dir/storm.json"
+}
+
+library_rate() { # [OPTION...]
+    "$storm" --append --plain --count 0 --seconds "$intake_seconds" --seed "$RANDOM" "$@" >"$bench_dir/append.json" || fail 'librdkafka alone appended nothing'
+    number rate "$bench_dir/append.json"
 }
 
 # --- the yardsticks ---
