@@ -22,7 +22,10 @@
 #define TURN_US 5000 /* ... this short, where they suffice */
 /* And one more, whose records don't linger: nobody comes to share the request of a record that is alone (docs/decisions/045). */
 #define PROMPT SHARING
-#define PUBLISHERS (SHARING + 1)
+/* And one for records in bulk: longer waits make larger requests, which cost the broker and us less (docs/decisions/047). */
+#define BULK (SHARING + 1)
+#define BULK_LINGER_MS 5
+#define PUBLISHERS (SHARING + 2)
 #define RECORD_OVERHEAD 256 /* key, headers and librdkafka's own, per record, for the byte budget */
 
 /* What is known of one partition; counted by the key's hash, so that the gate can judge before the library has chosen. */
@@ -67,17 +70,22 @@ static void close_publishers(struct pay_appender *appender) {
     appender->open = false;
 }
 
+static int64_t linger_ms(const struct pay_config *config, int publisher) {
+    if (publisher == PROMPT) return 0;
+    if (publisher == BULK && config->producer_linger_ms < BULK_LINGER_MS) return BULK_LINGER_MS;
+    return config->producer_linger_ms;
+}
+
 static enum pay_move open_publishers(struct pay_appender *appender, struct pay_error *error) {
     const struct pay_config *config = appender->options.config;
     struct pay_kafka_publisher_options options = {
         .kafka = appender->options.kafka,
         .topic = config->request_topic,
         .in_flight_max = IN_FLIGHT_MAX,
-        .linger_ms = config->producer_linger_ms,
     };
     for (int i = 0; i < PUBLISHERS; i++) {
         options.measures = i == 0; /* it always shares */
-        if (i == PROMPT) options.linger_ms = 0;
+        options.linger_ms = linger_ms(config, i);
         enum pay_move move = pay_kafka_publisher_open(&options, &appender->publishers[i], error);
         if (move != PAY_OK) {
             close_publishers(appender);
@@ -180,10 +188,16 @@ int32_t pay_appender_producers_in_use(const struct pay_appender *appender) {
     return wanted < 1 ? 1 : wanted > SHARING ? SHARING : (int32_t)wanted;
 }
 
-static int32_t publisher_of(struct pay_appender *appender, struct lane *lane, int32_t partition) {
+/* For a partition that has nothing under way. */
+static int32_t choose_publisher(const struct pay_appender *appender, int32_t partition, bool bulk) {
+    int32_t in_use = pay_appender_producers_in_use(appender);
+    if (bulk && in_use == 1) return BULK;
+    return appender->whole.outstanding == 0 ? PROMPT : partition % in_use;
+}
+
+static int32_t publisher_of(const struct pay_appender *appender, struct lane *lane, int32_t partition, bool bulk) {
     if (lane == NULL) return 0;
-    bool alone = appender->whole.outstanding == 0;
-    if (lane->outstanding == 0) lane->publisher = alone ? PROMPT : partition % pay_appender_producers_in_use(appender);
+    if (lane->outstanding == 0) lane->publisher = choose_publisher(appender, partition, bulk);
     return lane->publisher;
 }
 
@@ -227,7 +241,8 @@ bool pay_appender_submit(struct pay_appender *appender, const struct pay_append 
         return false;
     }
     call->done = record->done;
-    enum pay_move move = publish(appender, publisher_of(appender, lane, partition), record, call, &error);
+    int32_t publisher = publisher_of(appender, lane, partition, record->bulk);
+    enum pay_move move = publish(appender, publisher, record, call, &error);
     if (move == PAY_OK) {
         call->partition = lane != NULL ? partition : -1;
         if (lane != NULL) count_in(lane, now_us);

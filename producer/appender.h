@@ -59,6 +59,7 @@ struct pay_append {
     size_t value_length;
     const struct pay_header *headers;
     size_t header_count;
+    bool bulk;   /* one of very many at once: they may wait for each other, for some milliseconds */
     void *owner; /* never NULL */
     pay_call_done *done;
 };

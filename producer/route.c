@@ -69,6 +69,7 @@ struct pay_exchange *pay_exchange_begin(struct pay_service *service, struct pay_
     exchange->caller.quota = NULL;
     exchange->state = NULL;
     exchange->waiter = NULL;
+    exchange->bulk = false;
     exchange->wait_s = 0;
     exchange->body_max = 0;
     take_request_id(exchange);
@@ -160,6 +161,7 @@ bool pay_exchange_append(struct pay_exchange *exchange, const struct pay_request
         .value_length = pay_request_format(payment, value, sizeof value),
         .headers = headers,
         .header_count = sizeof headers / sizeof *headers,
+        .bulk = exchange->bulk,
         .owner = owner,
         .done = done,
     };

@@ -92,6 +92,7 @@ struct pay_exchange {
     size_t body_max;
     struct pay_waiter *waiter; /* this and what follows to order_id: the handlers' own, too */
     struct pay_position position;
+    bool bulk;      /* its records are very many (appender.h) */
     int32_t wait_s; /* 0: the client doesn't want to wait */
     enum pay_waited waited;
     int32_t attempt;

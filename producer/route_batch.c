@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define CHUNK_LINES 64
+#define BULK_BYTES 65536 /* some 400 lines: below that the wait in bulk costs more than it saves */
 #define BUFFER_SIZE                                                                                                    \
     (PAY_VALUE_MAX + 2) /* an unfinished line with CR and one byte that is too much; later an answer line */
 
@@ -243,6 +244,12 @@ static void check_head(struct pay_exchange *exchange) {
     has_room(exchange);
 }
 
+/* 0: it comes in chunks. (The HTTP server knows that it is a number.) */
+static uint64_t announced_bytes(const struct pay_exchange *exchange) {
+    const char *length = pay_http_header(exchange->request, "Content-Length");
+    return length != NULL ? strtoull(length, NULL, 10) : 0;
+}
+
 /* NULL: it was answered instead. */
 static struct batch *batch_of(struct pay_exchange *exchange) {
     if (exchange->state != NULL || !has_room(exchange)) return exchange->state;
@@ -251,6 +258,7 @@ static struct batch *batch_of(struct pay_exchange *exchange) {
     batch->exchange = exchange;
     batch->number = 1;
     exchange->state = batch;
+    exchange->bulk = announced_bytes(exchange) >= BULK_BYTES;
     exchange->service->batches++;
     exchange->service->batches_total++;
     return batch;
@@ -263,6 +271,7 @@ static bool take_piece(struct pay_exchange *exchange, const char *bytes, size_t 
     bool beyond = length > room;
     if (beyond) length = room;
     batch->bytes += length;
+    exchange->bulk = exchange->bulk || batch->bytes >= BULK_BYTES;
     while (length > 0 && !batch->cut) {
         const char *end = memchr(bytes, '\n', length);
         size_t part = end != NULL ? (size_t)(end - bytes) : length;

@@ -27,6 +27,7 @@ bool pay_appender_submit(struct pay_appender *appender, const struct pay_append 
     strcpy(record->key, append->order_id);
     memcpy(record->value, append->value, append->value_length);
     for (size_t i = 0; i < append->header_count; i++) take_header(record, &append->headers[i]);
+    record->bulk = append->bulk;
     record->call = (struct pay_call){.owner = append->owner, .done = append->done};
     *ret_call = &record->call;
     return true;

@@ -14,6 +14,7 @@ struct fake_record {
     char key[PAY_ID_MAX + 1];
     char value[PAY_REQUEST_TEXT_MAX];
     char tenant[PAY_ID_MAX + 1], traceparent[PAY_TRACEPARENT_MAX + 1];
+    bool bulk;
     struct pay_call call;
 };
 

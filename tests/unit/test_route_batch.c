@@ -333,6 +333,36 @@ static void every_line_counts_against_the_quota(void **state) {
     assert_string_equal(fake_log.records[1].tenant, "acme");
 }
 
+static void lines_of_a_large_batch_are_appended_in_bulk(void **state) {
+    (void)state;
+    static const char *const announced[] = {"65535", "65536"};
+    for (int large = 0; large < 2; large++) {
+        fake_log.count = 0;
+        fake_request(
+            &request, "POST", "/v1/payments:batch",
+            (const char *const[]){"Content-Type", "application/x-ndjson", "Content-Length", announced[large], NULL});
+        fake_serve(&service, &request, LINE("a") "\n", sizeof LINE("a"), 1000);
+        assert_int_equal(fake_log.records[0].bulk, large);
+        acknowledge_all();
+        fake_read(&request, 100);
+    }
+}
+
+static void lines_of_a_batch_in_chunks_are_from_where_it_is_large(void **state) {
+    (void)state;
+    static const char line[] = LINE("a") "\n";
+    static char body[2 * sizeof line + 65536];
+    memset(body, '\n', sizeof body);
+    memcpy(body, line, sizeof line - 1);
+    memcpy(body + sizeof body - sizeof line, line, sizeof line - 1);
+    fake_request(&request, "POST", "/v1/payments:batch", ndjson);
+    fake_serve(&service, &request, body, sizeof body, 8192);
+    assert_int_equal(fake_log.count, 2);
+    assert_false(fake_log.records[0].bulk);
+    assert_true(fake_log.records[1].bulk);
+    acknowledge_all();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -356,6 +386,8 @@ int main(void) {
         TEST(a_client_that_hangs_up_while_it_waits_does_too),
         TEST(a_client_that_never_comes_to_send_costs_nothing),
         TEST(every_line_counts_against_the_quota),
+        TEST(lines_of_a_large_batch_are_appended_in_bulk),
+        TEST(lines_of_a_batch_in_chunks_are_from_where_it_is_large),
     };
     return cmocka_run_group_tests(tests, fake_start, NULL);
 }
