@@ -34,15 +34,20 @@ verb_test() {
         run_rungs "${PAYBUF_PRESET:-dev}" "${test_rungs[@]}"
         if [[ ! $quick && -z ${PAYBUF_PRESET:-} ]]; then
             run_rungs asan unit scenario mock fuzz pg
-            # Of the end-to-end tests those that take the programs through most of their code; all of them: PAYBUF_PRESET=asan ./dev test e2e
-            ctest_options=(-R 'test_worker_faults|test_records|test_intake_answers')
-            run_rung asan e2e
-            ctest_options=()
+            run_some_end_to_end asan 'test_worker_faults|test_records|test_intake_answers'
             run_rungs tsan unit mock # the scenarios are of one thread: fibers
+            run_some_end_to_end tsan 'test_records|test_intake_answers'
         fi
     fi
     test_table "$began"
     [[ ! $test_failed ]]
+}
+
+# run_some_end_to_end PRESET EXPRESSION: those that take the programs through most of their code; all of them: PAYBUF_PRESET=asan ./dev test e2e
+run_some_end_to_end() {
+    ctest_options=(-R "$2")
+    run_rung "$1" e2e
+    ctest_options=()
 }
 
 # run_rungs PRESET RUNG...
@@ -100,13 +105,10 @@ failed_tests() {
 
 # in_test_environment PRESET COMMAND...
 in_test_environment() {
-    local preset=$1 name
+    local preset=$1
     shift
     export PAYBUF_TEST_BIN_DIR=$root/build/$preset/bin PAYBUF_TEST_DEV=$root/dev PAYBUF_TEST_PYTHON=/usr/bin/python3
-    export UBSAN_OPTIONS=print_stacktrace=1
-    for name in asan lsan tsan; do
-        if [[ -e $root/tests/$name.supp ]]; then export "${name^^}_OPTIONS=suppressions=$root/tests/$name.supp"; fi
-    done
+    export UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1 # a program that goes on would hide its race in a log
     if [[ $test_dir ]]; then
         export PAYBUF_TEST_RUN_DIR=$test_dir
         # The same names as in run/env, as PAYBUF_TEST_*.

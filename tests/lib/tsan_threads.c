@@ -1,5 +1,5 @@
 /*
- * tsan_threads.c - C11 threads in terms of POSIX threads, for ThreadSanitizer builds of tests that use librdkafka only.
+ * tsan_threads.c - C11 threads in terms of POSIX threads, for ThreadSanitizer builds of what uses librdkafka only.
  *
  * librdkafka of Debian uses <threads.h>, which GCC's TSan doesn't intercept: a thread made by thrd_create crashes in the sanitizer's
  * run-time, and locks that it takes are unseen. glibc makes these types of their POSIX twins, so the calls can be redirected.
