@@ -74,22 +74,28 @@ thousand_connections() {
 # --- batches ---
 
 compare_batches() {
-    local lines round own library=() ticks
+    local lines round pid
+    local -A rates=() ticks=() accepted=() times=()
+    pid=$(pid_file producer)
     for ((round = 1; round <= rounds; round++)); do
-        say "librdkafka alone, round $round of $rounds"
-        library+=("$(library_rate)")
-    done
-    for lines in 100 1000; do
-        own=()
-        for ((round = 1; round <= rounds; round++)); do
-            say "batches of $lines, round $round of $rounds"
-            ticks=$(cpu_ticks "$(pid_file producer)")
-            own+=("$(storm_rate "$PAYBUF_HTTP_URL" 16 --batch "$lines")")
-            ticks=$(($(cpu_ticks "$(pid_file producer)") - ticks))
+        say "batches, round $round of $rounds"
+        rates[library]+=" $(library_rate)"
+        for lines in 100 1000; do
+            ticks[$lines]=$(cpu_ticks "$pid")
+            rates[$lines]+=" $(storm_rate "$PAYBUF_HTTP_URL" 16 --batch "$lines")"
+            ticks[$lines]=$(($(cpu_ticks "$pid") - ticks[$lines]))
+            accepted[$lines]=$(number accepted "$bench_dir/storm.json")
+            times[$lines]="p50 $(latency p50_us), p99 $(latency p99_us)"
         done
-        figure intake "payments in batches of $lines, 16 connections" "$(median "${own[@]}")/s" "$(beside "$(median "${own[@]}")" "${library[*]}" 'librdkafka alone'); $(us_each "$ticks" "$(number accepted "$bench_dir/storm.json")") us of CPU each, a batch p50 $(latency p50_us), p99 $(latency p99_us)"
     done
-    figure intake 'librdkafka alone, acks=all, idempotent' "$(median "${library[@]}")/s" 'no HTTP, the same records'
+    local own
+    for lines in 100 1000; do
+        # shellcheck disable=SC2086
+        own=$(median ${rates[$lines]})
+        figure intake "payments in batches of $lines, 16 connections" "$own/s" "$(beside "$own" "${rates[library]}" 'librdkafka alone'); $(us_each "${ticks[$lines]}" "${accepted[$lines]}") us of CPU each, a batch ${times[$lines]}"
+    done
+    # shellcheck disable=SC2086
+    figure intake 'librdkafka alone, acks=all, idempotent' "$(median ${rates[library]})/s" 'no HTTP, the same records'
 }
 
 # --- the storm ---
