@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """soak - an intake and a worker under half an hour of clients who come and go, some of them badly; then: did anything grow?
 
     PAYBUF_TEST_BIN_DIR=build/release/bin tests/e2e/soak.py                 # 30 minutes, seed 1
