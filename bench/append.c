@@ -94,21 +94,18 @@ static void run(struct append *append) {
     }
 }
 
-/* What serves it best: as SPEED measured the library alone; with a bound the intake's own settings, whose lone records don't linger. */
-static int64_t linger_ms(const struct pay_storm_options *options) {
-    return options->outstanding == 0 ? 5 : options->outstanding > 1;
-}
-
 int pay_append_run(const struct pay_storm_options *options) {
     struct pay_setting bootstrap = {.name = "bootstrap.servers"};
     struct append append = {.options = options};
+    const bool bounded = options->outstanding > 0;
     struct pay_error error;
     snprintf(bootstrap.value, sizeof bootstrap.value, "%s", options->kafka);
     struct pay_kafka_publisher_options publisher = {
         .kafka = {.settings = &bootstrap, .setting_count = 1, .client_id = "paybuf-storm"},
         .topic = options->request_topic,
-        .in_flight_max = options->outstanding == 0 ? 5 : 1,
-        .linger_ms = linger_ms(options),
+        /* As SPEED measured the library alone; with a bound as the intake does, whose lone records don't linger. */
+        .in_flight_max = bounded ? 1 : 5,
+        .linger_ms = bounded ? options->outstanding > 1 : 5,
         .wait_ms = OPEN_WAIT_MS};
     if (pay_kafka_publisher_open(&publisher, &append.publisher, &error) != PAY_OK) {
         fprintf(stderr, "paybuf-storm: can't append to %s: %s\n", options->request_topic, error.text);

@@ -51,22 +51,26 @@ function(pay_library name)
   target_link_libraries(${name} PUBLIC pay_flags ${ARG_LINK})
 endfunction()
 
-# pay_program(NAME SOURCES ... LINK ...): an executable, put in <build>/bin.
-function(pay_program name)
+# What programs and tests have in common. gcc's TSan doesn't know the C11 threads of librdkafka: tests/lib/tsan_threads.c.
+function(pay_executable name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE pay_flags ${ARG_LINK})
   if(PAY_SANITIZE STREQUAL "thread")
     target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/lib/tsan_threads.c)
   endif()
+endfunction()
+
+# pay_program(NAME SOURCES ... LINK ...): an executable, put in <build>/bin.
+function(pay_program name)
+  pay_executable(${name} ${ARGN})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endfunction()
 
 # pay_test(NAME RUNG SOURCES ... LINK ... [TIMEOUT seconds]): a cmocka program, labelled with its rung (unit, scenario, mock, pg).
 function(pay_test name rung)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK" ${ARGN})
-  add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE pay_flags ${ARG_LINK} PkgConfig::CMOCKA)
+  pay_executable(${name} SOURCES ${ARG_SOURCES} LINK ${ARG_LINK} PkgConfig::CMOCKA)
   add_test(NAME ${rung}/${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)

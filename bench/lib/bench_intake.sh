@@ -74,25 +74,23 @@ thousand_connections() {
 # --- batches ---
 
 compare_batches() {
-    local lines round pid
-    local -A rates=() ticks=() accepted=() times=()
+    local lines round pid ticks own
+    local -A rates=() cost=() times=()
     pid=$(pid_file producer)
     for ((round = 1; round <= rounds; round++)); do
         say "batches, round $round of $rounds"
         rates[library]+=" $(library_rate)"
         for lines in 100 1000; do
-            ticks[$lines]=$(cpu_ticks "$pid")
+            ticks=$(cpu_ticks "$pid")
             rates[$lines]+=" $(storm_rate "$PAYBUF_HTTP_URL" 16 --batch "$lines")"
-            ticks[$lines]=$(($(cpu_ticks "$pid") - ticks[$lines]))
-            accepted[$lines]=$(number accepted "$bench_dir/storm.json")
+            cost[$lines]=$(us_each "$(($(cpu_ticks "$pid") - ticks))" "$(number accepted "$bench_dir/storm.json")")
             times[$lines]="p50 $(latency p50_us), p99 $(latency p99_us)"
         done
     done
-    local own
     for lines in 100 1000; do
         # shellcheck disable=SC2086
         own=$(median ${rates[$lines]})
-        figure intake "payments in batches of $lines, 16 connections" "$own/s" "$(beside "$own" "${rates[library]}" 'librdkafka alone'); $(us_each "${ticks[$lines]}" "${accepted[$lines]}") us of CPU each, a batch ${times[$lines]}"
+        figure intake "payments in batches of $lines, 16 connections" "$own/s" "$(beside "$own" "${rates[library]}" 'librdkafka alone'); ${cost[$lines]} us of CPU each, a batch ${times[$lines]}"
     done
     # shellcheck disable=SC2086
     figure intake 'librdkafka alone, acks=all, idempotent' "$(median ${rates[library]})/s" 'no HTTP, the same records'

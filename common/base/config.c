@@ -10,6 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define PREFIX "PAYBUF_" /* of settings in the environment */
+
 extern char **environ;
 
 /* One load: where we are, and the first thing that was wrong. */
@@ -207,7 +209,8 @@ static bool is_foreign_variable(const char *name) {
 /* PAYBUF_SECTION_...: nothing but settings is named so. */
 static bool is_of_section(const char *variable, const char *section) {
     size_t length = strlen(section);
-    return strncasecmp(variable + 7, section, length) == 0 && variable[7 + length] == '_';
+    const char *name = variable + sizeof PREFIX - 1;
+    return strncasecmp(name, section, length) == 0 && name[length] == '_';
 }
 
 static bool is_of_a_section(const char *variable) {
@@ -240,7 +243,7 @@ static bool check_environment(struct load *load) {
     for (char **at = environ; at != NULL && *at != NULL; at++) {
         char name[128];
         size_t length = strcspn(*at, "=");
-        if (strncmp(*at, "PAYBUF_", 7) != 0 || length >= sizeof name) continue;
+        if (strncmp(*at, PREFIX, sizeof PREFIX - 1) != 0 || length >= sizeof name) continue;
         memcpy(name, *at, length);
         name[length] = '\0';
         if (!is_foreign_variable(name) && !check_variable(load, name)) return false;

@@ -46,7 +46,7 @@ const struct pay_config_row pay_config_rows[] = {
     {"producer", "connections_max", NULL, PAY_CONFIG_INTEGER, WHOLE(producer_connections_max, 1, 60000), "4096", false,
      "client connections; more wait to be accepted"},
     {"producer", "linger_ms", NULL, PAY_CONFIG_INTEGER, WHOLE(producer_linger_ms, 0, 1000), "1", false,
-     "how long a record waits for company, one that comes alone never and lines of large batches 5 at least; 5 is better above 10,000 per second"},
+     "how long a record waits for company, one that comes alone never and lines of large batches 5 at least; 5 is better under 256 connections and more"},
     {"producer", "drain_ms", NULL, PAY_CONFIG_INTEGER, WHOLE(producer_drain_ms, 0, 600000), "10000", false,
      "SIGTERM: how long calls under way may take to end"},
     {"producer", "log_generation", NULL, PAY_CONFIG_INTEGER, WHOLE(producer_log_generation, 1, 1000000000), "1", false,

@@ -57,9 +57,9 @@ void pay_config_help(FILE *out) {
 }
 
 static void sample_kafka(FILE *out) {
-    fprintf(out, "[kafka]\n# Passed through to librdkafka; paybuf --help-settings lists what may stand "
-                 "here.\nbootstrap.servers = "
-                 "127.0.0.1:9092\n"
+    fprintf(out, "[kafka]\n"
+                 "# Passed through to librdkafka; paybuf --help-settings lists what may stand here.\n"
+                 "bootstrap.servers = 127.0.0.1:9092\n"
                  "# security.protocol = sasl_ssl\n# sasl.mechanisms = SCRAM-SHA-512\n# sasl.username = paybuf\n"
                  "# sasl.password: better in the environment, as PAYBUF_KAFKA_SASL_PASSWORD\n");
 }
